@@ -1,0 +1,393 @@
+"""The campaign file as typed, frozen specs: unknown keys and wrong units are errors.
+
+Numbers are in eV, Å, fs, K; a text with a unit (``"20 ps"``, ``"25 Ry"``) is converted.
+The resolved spec is plain JSON (`spec.model_dump(mode="json")`), is stored and hashed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import SpecError
+from .registry import did_you_mean
+from .units import Duration, Energy, Length, Pressure, ReciprocalLength, Temperature, Time
+
+PositiveInt = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+class Spec(BaseModel):
+    """Base: frozen, no unknown keys, no silent conversion of types."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+    )
+
+
+# ---------------------------------------------------------------- sampling
+
+
+class PotentialSpec(Spec):
+    """An empirical potential."""
+
+    engine: str = "lammps"
+    """Name in POTENTIALS (``lammps``, ``emt``), or ``package.module:attribute``."""
+    style: str = ""
+    """LAMMPS pair_style, for example ``eam/fs``."""
+    file: str = ""
+    """A file beside the campaign, an absolute path, or a name in LAMMPS' own potentials folder."""
+    elements: list[str]
+    """Elements that it describes, as ``pair_coeff`` maps them."""
+
+
+class MeltQuenchSpec(Spec):
+    """Heat a crystal through melting, hold across the transition, quench (NPT)."""
+
+    kind: Literal["melt_quench"]
+    crystal: Literal["fcc", "bcc", "hcp"] = "fcc"
+    lattice_constant: Length
+    repeat: list[PositiveInt] = [2, 2, 2]
+    """Conventional cells along the three axes."""
+    trajectories: PositiveInt = 1
+    """Independent runs, each with its own seed."""
+    t_start: Temperature = 300.0
+    t_melt: Temperature
+    """Highest temperature; small perfect crystals need well above the melting point."""
+    t_hold: Temperature
+    """Temperature near the transition at which solid, interface and liquid alternate."""
+    heat: Time
+    hold: Time
+    quench: Time
+    timestep: Time = 2.0
+    pressure: Pressure = 0.0
+    every: Time = 50.0
+    """A frame is kept every so often."""
+
+
+class StrainSpec(Spec):
+    """Homogeneously strained crystals: random symmetric strains and a volume scan."""
+
+    kind: Literal["strain"]
+    crystal: Literal["fcc", "bcc", "hcp"] = "fcc"
+    lattice_constant: Length
+    repeat: list[PositiveInt] = [1, 1, 1]
+    count: PositiveInt
+    strain: Annotated[float, Field(gt=0.0, le=0.3)] = 0.05
+    """Largest strain component."""
+    rattle: Length = 0.0
+    """Standard deviation of the displacements added on top."""
+
+
+class RattleSpec(Spec):
+    """Crystals with random displacements, at several volumes."""
+
+    kind: Literal["rattle"]
+    crystal: Literal["fcc", "bcc", "hcp"] = "fcc"
+    lattice_constant: Length
+    repeat: list[PositiveInt] = [2, 2, 2]
+    count: PositiveInt
+    rattle: Length = 0.1
+    strain: Annotated[float, Field(ge=0.0, le=0.3)] = 0.02
+    """Largest volumetric strain / 3."""
+
+
+class ImportSpec(Spec):
+    """Configurations from a file (extxyz or anything ase reads), one trajectory per file."""
+
+    kind: Literal["import"]
+    file: str
+
+
+ProtocolSpec = Annotated[
+    MeltQuenchSpec | StrainSpec | RattleSpec | ImportSpec, Field(discriminator="kind")
+]
+
+
+class TranslationSpec(Spec):
+    """To another metal: scale by the ratio of nearest-neighbour distances, rename elements."""
+
+    elements: dict[str, str]
+    """Sampled element -> target element, for example ``{Ni: Al}``."""
+    potential: PotentialSpec
+    """Empirical potential of the target, for pre-training and as the yardstick."""
+    lattice_constants: dict[str, Length]
+    """fcc lattice constant of the sampled and of the target element; their ratio scales cells."""
+
+
+class SampleSpec(Spec):
+    """Where configurations come from."""
+
+    potential: PotentialSpec
+    protocols: list[ProtocolSpec]
+    translate: TranslationSpec | None = None
+
+
+class SelectSpec(Spec):
+    """Which frames of the pool are relabelled."""
+
+    method: str = "farthest_point"
+    """Name in SELECTORS, or ``package.module:attribute``."""
+    phases: dict[Literal["solid", "interface", "liquid"], Annotated[int, Field(ge=0)]]
+    """Number of frames per phase."""
+    max_force: Annotated[float, Field(gt=0.0)] = 30.0
+    """Frames with a larger force (eV/Å, empirical) are left out."""
+
+
+# ---------------------------------------------------------------- labels
+
+
+class EspressoSpec(Spec):
+    """Level of theory of Quantum ESPRESSO's pw.x for a metal."""
+
+    code: Literal["espresso"]
+    pseudo_dir: str = ""
+    """Folder of the pseudopotentials; empty: the ones shipped with fw_nnp."""
+    pseudopotentials: dict[str, str]
+    """Element -> UPF file in `pseudo_dir`."""
+    ecutwfc: Energy
+    ecutrho: Energy | None = None
+    """Density cutoff; default 4 x ecutwfc (norm-conserving)."""
+    k_spacing: ReciprocalLength
+    """Largest distance between k-points, 2π included."""
+    smearing: Literal["mv", "mp", "fd", "gaussian"] = "mv"
+    degauss: Energy
+    conv_thr: Annotated[float, Field(gt=0.0)] = 1e-9
+    """SCF threshold in Ry per cell."""
+    spin: bool = False
+    starting_magnetization: dict[str, float] = {}
+    input_dft: str = ""
+    """Functional; empty: that of the pseudopotentials."""
+    extra: dict[Literal["control", "system", "electrons"], dict[str, Any]] = {}
+    """Further pw.x keywords per namelist; they enter the fingerprint."""
+
+
+class EmpiricalSpec(Spec):
+    """An empirical potential as the level of theory (stand-in for DFT in tests)."""
+
+    code: Literal["empirical"]
+    potential: PotentialSpec
+
+
+TheorySpec = Annotated[EspressoSpec | EmpiricalSpec, Field(discriminator="code")]
+
+
+class RelabelSpec(Spec):
+    """How the selected frames get their labels."""
+
+    theory: TheorySpec
+    chunk_size: PositiveInt = 20
+    """Structures per Firework."""
+    min_yield: Fraction = 0.95
+    """Training starts when this fraction of the selection is labelled and the rest has failed
+    or is under way; labels that come later join the next dataset version."""
+    min_distance: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.6
+    """Reject before DFT: distances below this fraction of the sum of covalent radii."""
+    max_attempts: PositiveInt = 3
+    """Runs of one structure under custodian before quarantine."""
+    walltime: Duration | None = None
+    """Time of one Firework; it stops before and a continuation goes on."""
+
+
+# ---------------------------------------------------------------- datasets, training
+
+
+class DatasetSpec(Spec):
+    """The frozen dataset version."""
+
+    split_by: Literal["trajectory", "random"] = "trajectory"
+    fractions: list[Fraction] = [0.8, 0.1, 0.1]
+    """Train, validation, test."""
+    seed: int = 1
+
+    @model_validator(mode="after")
+    def _sum(self) -> DatasetSpec:
+        if len(self.fractions) != 3 or abs(sum(self.fractions) - 1.0) > 1e-6:
+            raise ValueError("fractions are three numbers that add up to 1")
+        return self
+
+
+class ModelSpec(Spec):
+    """Architecture of the potential."""
+
+    kind: str = "moments"
+    """Name in MODELS, or ``package.module:attribute``."""
+    cutoff: Length = 6.0
+    n_basis: PositiveInt = 10
+    """Radial basis functions (Chebyshev x cutoff) per element pair."""
+    n_radial: PositiveInt = 8
+    """Learned contractions of them."""
+    l_max: Annotated[int, Field(ge=0, le=6)] = 4
+    hidden: list[PositiveInt] = [64, 64]
+
+
+class LossWeights(Spec):
+    """Weights of the mean squared errors in eV/atom, eV/Å and eV/Å³ (given per GPa)."""
+
+    energy: Annotated[float, Field(ge=0.0)] = 1.0
+    """per (eV/atom)²"""
+    forces: Annotated[float, Field(ge=0.0)] = 0.1
+    """per (eV/Å)²"""
+    stress: Annotated[float, Field(ge=0.0)] = 0.01
+    """per GPa²"""
+
+
+class StageSpec(Spec):
+    """One stage of training: a name, what it starts from, how long and on what loss."""
+
+    name: Name
+    labels: Literal["low", "high"] = "high"
+    """``low``: the empirical labels of the pool; ``high``: the dataset of DFT labels."""
+    start_from: Name | None = None
+    """Name of an earlier stage."""
+    freeze: list[str] = []
+    """Patterns (fnmatch) of parameter names that stay as they are."""
+    refit_energies: bool = True
+    """Re-fit the reference energies to the new labels before the stage."""
+    epochs: PositiveInt = 100
+    time_limit: Duration | None = None
+    """Stop cleanly after so long, with the learning rate decayed to its end over this time."""
+    learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3
+    batch_size: PositiveInt = 8
+    """Cells per step."""
+    weights: LossWeights = LossWeights()
+    ema: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.99
+    clip: Annotated[float, Field(gt=0.0)] = 10.0
+    """Largest norm of the gradient."""
+    patience: PositiveInt | None = None
+    """Stop after so many epochs without a better validation score."""
+
+
+class TrainSpec(Spec):
+    """Model, stages and seed."""
+
+    model: ModelSpec = ModelSpec()
+    stages: list[StageSpec]
+    seed: int = 1
+
+    @model_validator(mode="after")
+    def _order(self) -> TrainSpec:
+        seen: list[str] = []
+        for stage in self.stages:
+            if stage.name in seen:
+                raise ValueError(f"two stages are called '{stage.name}'")
+            if stage.start_from is not None and stage.start_from not in seen:
+                raise ValueError(
+                    f"stage '{stage.name}' starts from '{stage.start_from}', "
+                    f"which is no earlier stage{did_you_mean(stage.start_from, seen)}"
+                )
+            seen.append(stage.name)
+        return self
+
+
+class EvaluateSpec(Spec):
+    """Properties computed with the potential, the level of theory and the sampler's potential."""
+
+    crystal: Literal["fcc", "bcc"] = "fcc"
+    element: str
+    lattice_constant: Length
+    """First guess of the lattice constant at the level of theory."""
+    strain: Annotated[float, Field(gt=0.0, le=0.05)] = 0.005
+    """Strain amplitude of the elastic constants."""
+
+
+class CampaignSpec(Spec):
+    """A whole campaign: sample, select, relabel, collect, train, evaluate, report."""
+
+    name: Name
+    description: str = ""
+    seed: int = 1
+    sample: SampleSpec
+    select: SelectSpec
+    relabel: RelabelSpec
+    dataset: DatasetSpec = DatasetSpec()
+    train: TrainSpec
+    evaluate: EvaluateSpec
+    quick: dict[str, Any] = {}
+    """Overrides that make a small campaign for tests (``fw-nnp submit --quick``)."""
+
+
+SpecT = TypeVar("SpecT", bound=Spec)
+
+
+def parse(kind: type[SpecT], data: Any, *, place: str) -> SpecT:
+    """Validate plain data (from YAML or JSON) as `kind`.
+
+    Raises
+    ------
+    SpecError
+        Names the file, the path of the key, what is wrong and the nearest known key.
+    """
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        raise _spec_error(kind, error, place) from None
+
+
+def _spec_error(kind: type[BaseModel], error: ValidationError, place: str) -> SpecError:
+    lines = []
+    remedy = ""
+    for item in error.errors(include_url=False):
+        tags = ("melt_quench", "strain", "rattle", "import", "espresso", "empirical")
+        path = [str(part) for part in item["loc"]]
+        shown = ".".join(part for i, part in enumerate(path) if not (i and part in tags))
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            known = _known_keys(kind, path[:-1])
+            message = f"unknown key{did_you_mean(path[-1], known)}"
+            remedy = f"known here: {', '.join(known)}" if known else ""
+        lines.append(f"{shown or 'top level'}: {message}")
+    return SpecError("; ".join(lines), place=place, remedy=remedy)
+
+
+def _known_keys(kind: type[BaseModel], path: list[str]) -> list[str]:
+    """Keys that the spec at `path` inside `kind` knows."""
+    schema = kind.model_json_schema()
+    node: Any = schema
+    for part in [*path, None]:
+        while "$ref" in node or "discriminator" in node or "anyOf" in node:
+            if "$ref" in node:
+                node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
+            elif "discriminator" in node:
+                if part not in node["discriminator"]["mapping"]:
+                    return []
+                node = {"$ref": node["discriminator"]["mapping"][part]}
+                part = None
+            else:
+                node = next((n for n in node["anyOf"] if "$ref" in n), {})
+        if part is None:
+            continue
+        node = node["items"] if part.isdigit() else node.get("properties", {}).get(part, {})
+    return list(node.get("properties", {}))
+
+
+def load_yaml(path: Path) -> Any:
+    """Plain data of a YAML file; SpecError with line and column where it cannot be read."""
+    try:
+        return yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise SpecError("no such file", place=str(path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"cannot be read: {error}", place=str(path)) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise SpecError(f"not valid YAML: {problem}", place=place) from None
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` laid over it, mappings key by key, everything else replaced."""
+    result = dict(base)
+    for key, value in changes.items():
+        old = result.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            result[key] = merged(old, value)
+        else:
+            result[key] = value
+    return result
