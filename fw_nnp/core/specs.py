@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from .errors import SpecError
 from .registry import did_you_mean
@@ -367,14 +368,20 @@ def _known_keys(kind: type[BaseModel], path: list[str]) -> list[str]:
 
 
 def load_yaml(path: Path) -> Any:
-    """Plain data of a YAML file; SpecError with line and column where it cannot be read."""
+    """Plain data of a YAML 1.2 file, read by the loader that FireWorks uses (safe, no objects).
+
+    Raises
+    ------
+    SpecError
+        With line and column where the file cannot be read.
+    """
     try:
-        return yaml.safe_load(path.read_text())
+        return YAML(typ="safe", pure=True).load(path.read_text())
     except FileNotFoundError:
         raise SpecError("no such file", place=str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"cannot be read: {error}", place=str(path)) from None
-    except yaml.YAMLError as error:
+    except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
         problem = getattr(error, "problem", None) or "not YAML"

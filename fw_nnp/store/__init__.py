@@ -1,0 +1,1 @@
+"""The dataset store: configurations, labels, datasets and models in MongoDB."""

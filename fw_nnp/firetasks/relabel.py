@@ -1,0 +1,106 @@
+"""Relabel: one chunk of the selection, and the crystals of the reference, at the high level."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from fw_nnp.core.errors import LabelError
+from fw_nnp.core.records import Configuration, Frame, Label, Quarantine
+from fw_nnp.core.specs import EmpiricalSpec
+from fw_nnp.dft import Labeler, make_labeler, relabel_many
+from fw_nnp.potentials import make_potential
+from fw_nnp.properties.elastic import cubic_properties
+
+from .base import Context, Unfinished
+
+
+def labeler_of(context: Context) -> Labeler:
+    """The labeler of the campaign's level of theory on this worker."""
+    theory = context.spec.relabel.theory
+    programs = context.programs
+    if isinstance(theory, EmpiricalSpec):
+        lammps = theory.potential.engine == "lammps"
+        potential = make_potential(
+            theory.potential,
+            lmp=programs.argv("lmp") if lammps else [],
+            base=context.base,
+            potentials_dir=programs.potentials_dir,
+        )
+        return make_labeler(theory, programs={}, base=context.base, potential=potential)
+    return make_labeler(theory, programs={"pw": programs.argv("pw")}, base=context.base)
+
+
+def relabel_chunk(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Label every configuration of a chunk that has neither label nor quarantine yet."""
+    chunk = context.store.chunk(context.campaign, parameters["chunk"])
+    made, failed = _relabel(context, chunk, purpose="training")
+    return {"labels": made, "quarantined": failed}
+
+
+def compute_reference(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Lattice constant and elastic constants at the high level, by the path of all labels."""
+    theory = context.result("plan")["theory"]
+
+    def evaluate(configurations: Sequence[Configuration]) -> list[Label]:
+        frames = [
+            Frame(configuration=c, trajectory="reference", sampler="reference", phase="solid")
+            for c in configurations
+        ]
+        context.store.add_frames(frames, campaign=context.campaign)
+        ids = [configuration.id for configuration in configurations]
+        _relabel(context, ids, purpose="reference")
+        found = {
+            item.configuration.id: item.label
+            for item in context.store.labelled({"configuration": {"$in": ids}, "theory": theory})
+        }
+        missing = [i for i in ids if i not in found]
+        if missing:
+            raise LabelError(
+                "a strained crystal of the reference could not be labelled",
+                place=missing[0],
+                remedy="its reason is in quarantine: fw-nnp status --quarantine",
+            )
+        return [found[i] for i in ids]
+
+    return asdict(cubic_properties(evaluate, context.spec.evaluate))
+
+
+def _relabel(context: Context, ids: Sequence[str], *, purpose: str) -> tuple[int, int]:
+    """Label those of `ids` that need it; returns the numbers of labels and failures made.
+
+    Each answer is stored the moment it is there, so a killed worker repeats only what was in
+    flight.
+    """
+    store, campaign = context.store, context.campaign
+    labeler = labeler_of(context)
+    theory = labeler.theory.id
+    todo = store.claim_labels(ids, theory, campaign=campaign, purpose=purpose)
+    failed_before = {
+        document["configuration"]
+        for document in store.quarantined({"configuration": {"$in": todo}, "theory": theory})
+    }
+    frames = {
+        frame.configuration.id: frame
+        for frame in store.frames_of([i for i in todo if i not in failed_before])
+    }
+    made = failed = 0
+    for outcome in relabel_many(
+        [frame.configuration for frame in frames.values()],
+        labeler,
+        context.directory(context.key),
+        side_by_side=context.cores,
+        max_attempts=context.spec.relabel.max_attempts,
+        stop=context.stop,
+    ):
+        if isinstance(outcome, Quarantine):
+            store.add_quarantine([outcome], campaign=campaign)
+            failed += 1
+        else:
+            frame = frames[outcome.configuration_id]
+            store.add_labels([(frame, outcome)], campaign=campaign, purpose=purpose)
+            made += 1
+    if made + failed < len(frames):
+        raise Unfinished
+    return made, failed

@@ -1,0 +1,42 @@
+"""Sample: one run of the sampler, its frames tagged and labelled by the empirical potential."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from fw_nnp.core.errors import NotFound
+from fw_nnp.sampling.phases import tag
+from fw_nnp.sampling.protocols import run_sampling, sampling_runs
+from fw_nnp.sampling.translate import translate
+
+from .base import Context
+
+
+def sample_run(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Run it, carry it over to the target metal if the campaign says so, tag, label, store."""
+    spec = context.spec
+    run = next(
+        (r for r in sampling_runs(spec.sample, spec.seed) if r.id == parameters["run"]), None
+    )
+    if run is None:
+        raise NotFound("no such sampling run in this campaign", place=str(parameters["run"]))
+    directory = context.directory(context.key)
+    sampled = run_sampling(run, context.potential(target=False), directory, base=context.base)
+    frames = [frame for frame, _ in sampled]
+    labels = [label for _, label in sampled]
+    if spec.sample.translate:
+        frames = [translate(frame, spec.sample.translate) for frame in frames]
+        target = context.potential(target=True)
+        labels = target.label([frame.configuration for frame in frames], directory)
+    tags = tag([frame.configuration for frame in frames])
+    frames = [replace(frame, phase=t.phase) for frame, t in zip(frames, tags, strict=True)]
+    context.store.add_frames(frames, campaign=context.campaign)
+    context.store.add_labels(
+        zip(frames, labels, strict=True), campaign=context.campaign, purpose="pool"
+    )
+    shutil.rmtree(directory)
+    return {"frames": len(frames), "phases": dict(Counter(frame.phase for frame in frames))}

@@ -1,0 +1,133 @@
+"""The FireTasks: a name, a function, its parameters. The names are public API of the launchpad."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fireworks import FWAction
+
+from fw_nnp.core.errors import SpecError
+from fw_nnp.core.specs import CampaignSpec, parse
+from fw_nnp.store.mongo import MongoDocuments
+from fw_nnp.store.store import Store
+
+from .base import CampaignTask
+from .collect import collect
+from .evaluate import evaluate
+from .plan import plan
+from .relabel import compute_reference, relabel_chunk
+from .report import report
+from .sample import sample_run
+from .select import select
+from .train import train
+
+
+class PlanCampaign(CampaignTask):
+    """Expand a campaign file; the only task that a user writes down.
+
+    Parameters
+    ----------
+    spec
+        The campaign, as `CampaignSpec` describes it.
+    base
+        Folder of its relative paths; default: the folder where the worker was started.
+    """
+
+    _fw_name = "{{fw_nnp.firetasks.PlanCampaign}}"
+    required_params = ("spec",)
+    parameters = ("base",)
+    work = staticmethod(plan)
+
+    def run_task(self, fw_spec: Mapping[str, Any]) -> FWAction:
+        """Register the campaign, then plan it as any other step."""
+        spec = parse(CampaignSpec, dict(self["spec"]), place="spec of PlanCampaign")
+        if Path(str(self.get("base", "."))).is_absolute():
+            base = str(self["base"])
+        elif "base" in self:
+            raise SpecError("must be an absolute path", place="base of PlanCampaign")
+        else:
+            base = str(Path.cwd())
+        store = Store(MongoDocuments(self.launchpad.db))
+        store.ensure_indexes()
+        store.open_campaign(spec.name, spec.model_dump(mode="json"), base)
+        return self.run_as(spec.name, "plan", {}, fw_spec)
+
+
+class SampleRun(CampaignTask):
+    """One run of the sampler."""
+
+    _fw_name = "{{fw_nnp.firetasks.SampleRun}}"
+    parameters = ("run",)
+    work = staticmethod(sample_run)
+
+
+class SelectFrames(CampaignTask):
+    """Choose what is relabelled."""
+
+    _fw_name = "{{fw_nnp.firetasks.SelectFrames}}"
+    work = staticmethod(select)
+
+
+class RelabelChunk(CampaignTask):
+    """Label one chunk at the high level of theory."""
+
+    _fw_name = "{{fw_nnp.firetasks.RelabelChunk}}"
+    parameters = ("chunk",)
+    polled = True
+    work = staticmethod(relabel_chunk)
+
+
+class ComputeReference(CampaignTask):
+    """Crystal properties at the high level of theory."""
+
+    _fw_name = "{{fw_nnp.firetasks.ComputeReference}}"
+    polled = True
+    work = staticmethod(compute_reference)
+
+
+class CollectDataset(CampaignTask):
+    """Freeze a dataset version."""
+
+    _fw_name = "{{fw_nnp.firetasks.CollectDataset}}"
+    work = staticmethod(collect)
+
+
+class TrainStage(CampaignTask):
+    """One stage of training."""
+
+    _fw_name = "{{fw_nnp.firetasks.TrainStage}}"
+    parameters = ("stage",)
+    polled = True
+    work = staticmethod(train)
+
+
+class EvaluateModel(CampaignTask):
+    """Errors and properties of the last stage's model."""
+
+    _fw_name = "{{fw_nnp.firetasks.EvaluateModel}}"
+    work = staticmethod(evaluate)
+
+
+class WriteReport(CampaignTask):
+    """The page and the model file."""
+
+    _fw_name = "{{fw_nnp.firetasks.WriteReport}}"
+    work = staticmethod(report)
+
+
+TASKS = {
+    task.__name__: task
+    for task in (
+        PlanCampaign,
+        SampleRun,
+        SelectFrames,
+        RelabelChunk,
+        ComputeReference,
+        CollectDataset,
+        TrainStage,
+        EvaluateModel,
+        WriteReport,
+    )
+}

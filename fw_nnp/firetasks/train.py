@@ -1,0 +1,123 @@
+"""Train: one stage, from the pool's empirical labels or from the frozen dataset."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fw_nnp.core.hashing import content_id
+from fw_nnp.core.records import LabelledConfiguration
+from fw_nnp.core.specs import StageSpec
+from fw_nnp.nnp.trainer import Progress, train_stage
+
+from .base import Context, Unfinished
+
+MAX_POOL_FORCE = 30.0  # eV/Å: closer approaches are the repulsion's business, not the network's
+MAX_POOL_VALIDATION = 400
+
+
+def train(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Train a stage; killed or stopped, the next Firework resumes from its checkpoint."""
+    spec = context.spec
+    stage = next(s for s in spec.train.stages if s.name == parameters["stage"])
+    source, training, validation = _data(context, stage)
+    parent = context.result(f"train-{stage.start_from}")["model"] if stage.start_from else None
+    model_id = content_id(
+        "mdl",
+        {
+            "source": source,
+            "stage": stage.model_dump(mode="json"),
+            "model": spec.train.model.model_dump(mode="json"),
+            "parent": parent,
+            "seed": spec.train.seed,
+        },
+    )
+    directory = context.directory(model_id)
+    result = train_stage(
+        stage,
+        spec.train.model,
+        training,
+        validation,
+        directory,
+        seed=spec.train.seed,
+        start_from=_parent_file(context, parent, directory),
+        stop=context.stop,
+        progress=_reporter(context, stage),
+    )
+    if result.stopped_early:
+        raise Unfinished
+    context.store.add_model(
+        model_id,
+        result.model_path.read_bytes(),
+        {
+            "campaign": context.campaign,
+            "stage": stage.name,
+            "source": source,
+            "parent": parent,
+            "seed": spec.train.seed,
+            "training": stage.model_dump(mode="json"),
+            "history": result.history,
+        },
+    )
+    return {
+        "model": model_id,
+        "source": source,
+        "n_train": len(training),
+        "n_validation": len(validation),
+    }
+
+
+def _data(
+    context: Context, stage: StageSpec
+) -> tuple[str, list[LabelledConfiguration], list[LabelledConfiguration]]:
+    """Id of the source, training and validation data of a stage."""
+    store = context.store
+    if stage.labels == "high":
+        dataset = context.result("collect")["dataset"]
+        parts = (store.dataset_part(dataset, part) for part in ("train", "validation"))
+        return (dataset, *parts)
+    theory = context.result("plan")["low_theory"]
+    filter_ = {
+        "campaign": context.campaign,
+        "theory": theory,
+        "purpose": "pool",
+        "max_force": {"$lt": MAX_POOL_FORCE},
+    }
+    held_out = context.result("select")["parts"]
+    validation, test = set(held_out["validation"]), set(held_out["test"])
+    pool = list(store.labelled(filter_))
+    by_trajectory = context.spec.dataset.split_by == "trajectory"
+    groups = [item.trajectory if by_trajectory else item.configuration.id for item in pool]
+    training = [i for i, g in zip(pool, groups, strict=True) if g not in validation | test]
+    checks = [i for i, g in zip(pool, groups, strict=True) if g in validation]
+    source = content_id("set", sorted(item.label.id for item in [*training, *checks]))
+    return source, training, checks[:: max(1, len(checks) // MAX_POOL_VALIDATION)]
+
+
+def _parent_file(context: Context, parent: str | None, directory: Path) -> Path | None:
+    if parent is None:
+        return None
+    path = directory / "parent.pt"
+    if not path.exists():
+        partial = path.with_suffix(".part")
+        partial.write_bytes(context.store.model_data(parent))
+        partial.replace(path)
+    return path
+
+
+def _reporter(context: Context, stage: StageSpec) -> Any:
+    last = 0.0
+
+    def report(progress: Progress) -> None:
+        nonlocal last
+        if time.monotonic() - last > 1.0:
+            last = time.monotonic()
+            context.store.put_progress(
+                context.campaign,
+                context.key,
+                {"done": progress.epoch, "of": stage.epochs, "fraction": progress.fraction},
+            )
+
+    return report
