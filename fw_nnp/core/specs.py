@@ -47,37 +47,44 @@ class PotentialSpec(Spec):
     """Elements that it describes, as ``pair_coeff`` maps them."""
 
 
-class MeltQuenchSpec(Spec):
+class CrystalSpec(Spec):
+    """The crystal that a protocol starts from."""
+
+    crystal: Literal["fcc", "bcc", "hcp"] = "fcc"
+    lattice_constant: Length
+    """a; hcp is ideal, c/a = 1.633."""
+    cell: Literal["conventional", "orthorhombic", "primitive"] = "conventional"
+    """``orthorhombic`` fcc is a/√2 x a/√2 x a with 2 atoms (conventional: 4): repeated 2 2 2 or
+    3 2 2 it gives compact cells of 16 or 24 atoms."""
+    repeat: Annotated[list[PositiveInt], Field(min_length=3, max_length=3)] = [1, 1, 1]
+    """Number of such cells along the three axes."""
+
+
+class MeltQuenchSpec(CrystalSpec):
     """Heat a crystal through melting, hold across the transition, quench (NPT)."""
 
     kind: Literal["melt_quench"]
-    crystal: Literal["fcc", "bcc", "hcp"] = "fcc"
-    lattice_constant: Length
-    repeat: list[PositiveInt] = [2, 2, 2]
-    """Conventional cells along the three axes."""
     trajectories: PositiveInt = 1
     """Independent runs, each with its own seed."""
     t_start: Temperature = 300.0
     t_melt: Temperature
     """Highest temperature; small perfect crystals need well above the melting point."""
     t_hold: Temperature
-    """Temperature near the transition at which solid, interface and liquid alternate."""
+    """Temperature near the transition at which solid, interface and liquid alternate; it rises
+    as cells get smaller (Al, 926 K in bulk: 1,150 K with 24 atoms, 1,300 K with 16)."""
     heat: Time
     hold: Time
     quench: Time
-    timestep: Time = 2.0
+    timestep: Annotated[Time, Field(gt=0.0)] = 2.0
     pressure: Pressure = 0.0
-    every: Time = 50.0
+    every: Annotated[Time, Field(gt=0.0)] = 50.0
     """A frame is kept every so often."""
 
 
-class StrainSpec(Spec):
+class StrainSpec(CrystalSpec):
     """Homogeneously strained crystals: random symmetric strains and a volume scan."""
 
     kind: Literal["strain"]
-    crystal: Literal["fcc", "bcc", "hcp"] = "fcc"
-    lattice_constant: Length
-    repeat: list[PositiveInt] = [1, 1, 1]
     count: PositiveInt
     strain: Annotated[float, Field(gt=0.0, le=0.3)] = 0.05
     """Largest strain component."""
@@ -85,15 +92,13 @@ class StrainSpec(Spec):
     """Standard deviation of the displacements added on top."""
 
 
-class RattleSpec(Spec):
+class RattleSpec(CrystalSpec):
     """Crystals with random displacements, at several volumes."""
 
     kind: Literal["rattle"]
-    crystal: Literal["fcc", "bcc", "hcp"] = "fcc"
-    lattice_constant: Length
-    repeat: list[PositiveInt] = [2, 2, 2]
     count: PositiveInt
     rattle: Length = 0.1
+    """Standard deviation of each component of the displacements."""
     strain: Annotated[float, Field(ge=0.0, le=0.3)] = 0.02
     """Largest volumetric strain / 3."""
 
@@ -103,6 +108,8 @@ class ImportSpec(Spec):
 
     kind: Literal["import"]
     file: str
+    always: bool = False
+    """Relabel every one of them, past the selector and its limits."""
 
 
 ProtocolSpec = Annotated[
@@ -119,6 +126,14 @@ class TranslationSpec(Spec):
     """Empirical potential of the target, for pre-training and as the yardstick."""
     lattice_constants: dict[str, Length]
     """fcc lattice constant of the sampled and of the target element; their ratio scales cells."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> TranslationSpec:
+        needed = {*self.elements, *self.elements.values()}
+        missing = sorted(needed - set(self.lattice_constants))
+        if missing:
+            raise ValueError(f"no lattice constant of {', '.join(missing)}")
+        return self
 
 
 class SampleSpec(Spec):
@@ -138,6 +153,8 @@ class SelectSpec(Spec):
     """Number of frames per phase."""
     max_force: Annotated[float, Field(gt=0.0)] = 30.0
     """Frames with a larger force (eV/Å, empirical) are left out."""
+    max_atoms: PositiveInt | None = None
+    """Frames with more atoms are left out: they train the first stage, but cost too much DFT."""
 
 
 # ---------------------------------------------------------------- labels
@@ -284,6 +301,13 @@ class TrainSpec(Spec):
                 )
             seen.append(stage.name)
         return self
+
+
+class FileTrainSpec(TrainSpec):
+    """Training on files (``fw-nnp train``): a `TrainSpec` and how to split the data."""
+
+    stages: list[StageSpec] = [StageSpec(name="train")]
+    dataset: DatasetSpec = DatasetSpec(fractions=[0.9, 0.1, 0.0])
 
 
 class EvaluateSpec(Spec):

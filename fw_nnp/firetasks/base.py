@@ -82,9 +82,9 @@ class Context:
         chosen = sample.translate.potential if target and sample.translate else sample.potential
         return make_potential(
             chosen,
-            lmp=self.programs.argv("lmp") if chosen.engine == "lammps" else [],
+            lmp=self.programs.require("lmp") if chosen.engine == "lammps" else [],
             base=self.base,
-            potentials_dir=self.programs.potentials_dir,
+            potentials_dir=self.programs.potentials,
         )
 
 
@@ -152,10 +152,9 @@ class CampaignTask(FireTaskBase):  # type: ignore[misc]
     on construction and on load.
     """
 
-    work: ClassVar[Work]
     polled: ClassVar[bool] = False
     parameters: ClassVar[tuple[str, ...]] = ()
-    required_params = ("campaign", "key")
+    required_params: ClassVar[tuple[str, ...]] = ("campaign", "key")
 
     launchpad: LaunchPad
 
@@ -165,6 +164,11 @@ class CampaignTask(FireTaskBase):  # type: ignore[misc]
         for key in self:
             if key not in known:
                 raise SpecError(f"unknown parameter '{key}'", place=type(self).__name__)
+
+    @staticmethod
+    def work(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """The step itself; returns the result to file."""
+        raise NotImplementedError
 
     def run_task(self, fw_spec: Mapping[str, Any]) -> FWAction:
         """Run the step that the parameters name."""

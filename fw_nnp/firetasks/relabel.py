@@ -24,12 +24,12 @@ def labeler_of(context: Context) -> Labeler:
         lammps = theory.potential.engine == "lammps"
         potential = make_potential(
             theory.potential,
-            lmp=programs.argv("lmp") if lammps else [],
+            lmp=programs.require("lmp") if lammps else [],
             base=context.base,
-            potentials_dir=programs.potentials_dir,
+            potentials_dir=programs.potentials,
         )
         return make_labeler(theory, programs={}, base=context.base, potential=potential)
-    return make_labeler(theory, programs={"pw": programs.argv("pw")}, base=context.base)
+    return make_labeler(theory, programs={"pw": programs.require("pw")}, base=context.base)
 
 
 def relabel_chunk(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:

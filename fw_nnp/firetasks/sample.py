@@ -29,7 +29,7 @@ def sample_run(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any
     frames = [frame for frame, _ in sampled]
     labels = [label for _, label in sampled]
     if spec.sample.translate:
-        frames = [translate(frame, spec.sample.translate) for frame in frames]
+        frames = translate(frames, spec.sample.translate)
         target = context.potential(target=True)
         labels = target.label([frame.configuration for frame in frames], directory)
     tags = tag([frame.configuration for frame in frames])

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from fw_nnp.core.splits import split
+from fw_nnp.core.specs import CampaignSpec, ImportSpec
+from fw_nnp.core.splits import PARTS, assign_parts
+from fw_nnp.sampling.protocols import sampling_runs
 from fw_nnp.sampling.select import select_frames
 
 from .base import Context
@@ -24,26 +26,38 @@ def select(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
     low = context.result("plan")["low_theory"]
     pool = list(store.labelled({"campaign": context.campaign, "theory": low, "purpose": "pool"}))
     frames = store.frames_of([item.configuration.id for item in pool])
-    labels = [item.label for item in pool]
-    chosen = select_frames(frames, labels, spec.select, spec.seed)
+    always = _always(spec)
+    wanted = [frame.configuration.id for frame in frames if frame.trajectory in always]
+    rest = [i for i, frame in enumerate(frames) if frame.trajectory not in always]
+    chosen = wanted + select_frames(
+        [frames[i] for i in rest], [pool[i].label for i in rest], spec.select, spec.seed
+    )
     order = np.random.default_rng(spec.seed).permutation(len(chosen))
     chosen = [chosen[i] for i in order]  # chunks of equal cost, every phase in each
     size = spec.relabel.chunk_size
     chunks = [chosen[start : start + size] for start in range(0, len(chosen), size)]
     store.add_chunks(context.campaign, chunks)
     selected = store.frames_of(chosen)
-    parts = split(selected, spec.dataset.fractions, spec.dataset.seed, spec.dataset.split_by)
+    by_trajectory = spec.dataset.split_by == "trajectory"
+    groups = [f.trajectory if by_trajectory else f.configuration.id for f in selected]
+    phases = [frame.phase for frame in selected]
+    part = assign_parts(groups, phases, spec.dataset.fractions, spec.dataset.seed)
     return {
         "n_pool": len(pool),
         "n_selected": len(chosen),
         "n_chunks": len(chunks),
-        "phases": dict(Counter(frame.phase for frame in selected)),
+        "phases": dict(Counter(phases)),
         "parts": {
-            name: sorted({_group(frame, spec.dataset.split_by) for frame in part})
-            for name, part in zip(("train", "validation", "test"), parts, strict=True)
+            name: sorted({g for g, p in zip(groups, part, strict=True) if PARTS[p] == name})
+            for name in PARTS
         },
     }
 
 
-def _group(frame: Any, by: str) -> str:
-    return frame.trajectory if by == "trajectory" else frame.configuration.id
+def _always(spec: CampaignSpec) -> set[str]:
+    """Runs whose frames are relabelled without being chosen."""
+    return {
+        run.id
+        for run in sampling_runs(spec.sample, spec.seed)
+        if isinstance(run.protocol, ImportSpec) and run.protocol.always
+    }

@@ -37,7 +37,7 @@ def stoppable(*, polled: bool) -> Iterator[Callable[[], bool]]:
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         flag.set()
-        previous = before[number]
+        previous = before[signal.Signals(number)]
         if callable(previous) and previous is not signal.default_int_handler:
             previous(number, frame)  # the worker loop wants to know, too
         if not polled:

@@ -29,20 +29,20 @@ class PlanCampaign(CampaignTask):
 
     Parameters
     ----------
-    spec
+    campaign
         The campaign, as `CampaignSpec` describes it.
     base
         Folder of its relative paths; default: the folder where the worker was started.
     """
 
     _fw_name = "{{fw_nnp.firetasks.PlanCampaign}}"
-    required_params = ("spec",)
+    required_params = ("campaign",)
     parameters = ("base",)
     work = staticmethod(plan)
 
     def run_task(self, fw_spec: Mapping[str, Any]) -> FWAction:
         """Register the campaign, then plan it as any other step."""
-        spec = parse(CampaignSpec, dict(self["spec"]), place="spec of PlanCampaign")
+        spec = parse(CampaignSpec, dict(self["campaign"]), place="campaign of PlanCampaign")
         if Path(str(self.get("base", "."))).is_absolute():
             base = str(self["base"])
         elif "base" in self:

@@ -203,8 +203,8 @@ def report_json(evaluation: Evaluation) -> dict[str, Any]:
             {"configuration": q.configuration_id, "class": q.error_class, "reason": q.reason}
             for q in evaluation.quarantined
         ],
-        "test_errors": {name: _errors(e) for name, e in evaluation.test_errors.items()},
-        "stage_errors": {name: _errors(e) for name, e in evaluation.stage_errors.items()},
+        "test_errors": {name: errors_json(e) for name, e in evaluation.test_errors.items()},
+        "stage_errors": {name: errors_json(e) for name, e in evaluation.stage_errors.items()},
         "properties": {name: _cubic(p) for name, p in evaluation.properties.items()},
         "property_failures": dict(evaluation.property_failures),
         "costs": {
@@ -214,7 +214,8 @@ def report_json(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _errors(errors: Errors) -> dict[str, Any]:
+def errors_json(errors: Errors) -> dict[str, Any]:
+    """The scores without the parity data, as plain JSON."""
     return {
         **_group(errors.overall),
         "by_phase": {phase: _group(scores) for phase, scores in errors.by_phase.items()},

@@ -89,6 +89,10 @@ class Store:
         """Names of all campaigns, oldest first."""
         return [d["_id"] for d in self._documents.find("campaigns", {}, sort="created")]
 
+    def is_planned(self, name: str) -> bool:
+        """Whether a campaign's planner has run."""
+        return self._documents.count("steps", {"_id": f"{name}/plan"}) > 0
+
     # ------------------------------------------------------------ configurations
 
     def add_frames(self, frames: Iterable[Frame], *, campaign: str) -> int:
@@ -191,6 +195,10 @@ class Store:
     def count_labels(self, filter_: Mapping[str, Any]) -> int:
         """Number of labels that match."""
         return self._documents.count("labels", filter_)
+
+    def count_conflicts(self) -> int:
+        """Number of second answers that were refused."""
+        return self._documents.count("conflicts", {})
 
     def _refuse_conflicts(self, documents: Sequence[Document]) -> None:
         wanted = {document["_id"]: document for document in documents}

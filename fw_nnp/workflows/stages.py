@@ -102,6 +102,18 @@ def ready_workflows(state: CampaignState) -> list[list[Step]]:
     return chains
 
 
+def planning_step(parameters: Mapping[str, Any] | None = None) -> Step:
+    """Register the campaign and its levels of theory."""
+    return Step(
+        key="plan",
+        stage="plan",
+        task="PlanCampaign",
+        category=MD,
+        parameters=parameters or {},
+        priority=30,
+    )
+
+
 def sampling_step(run: str) -> Step:
     """Sample, tag and label one run with the empirical potential."""
     return Step(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from fireworks import Firework, LaunchPad, Workflow
@@ -12,8 +13,10 @@ from pymongo.errors import DuplicateKeyError
 from fw_nnp.core.errors import SpecError
 from fw_nnp.core.hashing import canonical_json
 from fw_nnp.core.specs import CampaignSpec
+from fw_nnp.services.launchpad import prepare
+from fw_nnp.store.store import Store
 
-from .stages import MD, Step
+from .stages import Step, planning_step
 
 MAX_SPEC_BYTES = 16_000
 MAX_FIREWORKS = 1_000  # one workflow of N Fireworks costs O(N) per state change
@@ -27,17 +30,8 @@ def campaign_workflow(spec: CampaignSpec, *, base: str) -> Workflow:
     base
         Folder against which the relative paths of the spec are taken.
     """
-    planner = Step(
-        key="plan",
-        stage="plan",
-        task="PlanCampaign",
-        category=MD,
-        parameters={
-            "spec": spec.model_dump(mode="json", exclude_unset=True),
-            "base": base,
-        },
-        priority=30,
-    )
+    planned = spec.model_dump(mode="json", exclude_unset=True)
+    planner = planning_step({"campaign": planned, "base": base})
     return workflow_of(spec.name, [planner])
 
 
@@ -81,6 +75,25 @@ def _firework(campaign: str, step: Step, fw_id: int) -> Firework:
     return Firework.from_dict({"spec": spec, "fw_id": fw_id, "name": f"{campaign} {step.key}"})
 
 
+def submit_campaign(launchpad: LaunchPad, store: Store, spec: CampaignSpec, *, base: Path) -> int:
+    """Register a campaign and add its planner; returns 0 if it was there already.
+
+    Raises
+    ------
+    SpecError
+        A campaign of that name has other settings.
+    """
+    store.open_campaign(spec.name, spec.model_dump(mode="json"), str(base))
+    return add_once(launchpad, [campaign_workflow(spec, base=str(base))])
+
+
+def initialise(launchpad: LaunchPad, store: Store) -> None:
+    """FireWorks' counters and all indexes, in a new or an old database; twice changes nothing."""
+    prepare(launchpad)
+    ensure_indexes(launchpad)
+    store.ensure_indexes()
+
+
 def ensure_indexes(launchpad: LaunchPad) -> None:
     """Indexes of FireWorks' collections: unique workflows, fast check-out."""
     launchpad.workflows.create_index(
@@ -98,7 +111,6 @@ def ensure_indexes(launchpad: LaunchPad) -> None:
         ],
         name="checkout",
     )
-    launchpad.fireworks.create_index([("fw_id", ASCENDING)], unique=True)
 
 
 def add_once(launchpad: LaunchPad, workflows: Sequence[Workflow]) -> int:

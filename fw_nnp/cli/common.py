@@ -1,0 +1,63 @@
+"""What the commands share: the launchpad option, tables and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+
+    from fw_nnp.store.store import Store
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+Launchpad = Annotated[
+    Path,
+    typer.Option(
+        "--launchpad", "-l", help="The file that lpad reads, too.", show_default="my_launchpad.yaml"
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+LAUNCHPAD_FILE = Path("my_launchpad.yaml")
+
+
+def open_launchpad(path: Path) -> tuple[LaunchPad, Store]:
+    """FireWorks' launchpad and the store beside it."""
+    from fw_nnp.services.launchpad import connect
+    from fw_nnp.store.mongo import MongoDocuments
+    from fw_nnp.store.store import Store
+
+    launchpad = connect(path)
+    return launchpad, Store(MongoDocuments(launchpad.db))
+
+
+def print_json(value: Any) -> None:
+    """Plain JSON on stdout; times as ISO 8601."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], *, title: str = "") -> None:
+    """Rows as a table; numbers to the right."""
+    table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left")
+    columns = list(rows[0]) if rows else []
+    for column in columns:
+        numeric = all(isinstance(row[column], (int, float)) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*[_text(row[column]) for column in columns])
+    out.print(table)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

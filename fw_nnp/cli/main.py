@@ -1,0 +1,50 @@
+"""``fw-nnp``: words on a command line, nothing else.
+
+Results go to stdout, messages to stderr. Exit codes: 0 done, 1 failed, 2 the user can mend it
+(a file, an argument, a missing program), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+
+import typer
+
+from fw_nnp.core.errors import FwNnpError
+
+from . import campaign, data, demo, server, training
+from .common import err
+
+app = typer.Typer(
+    name="fw-nnp",
+    help="Neural network potentials of DFT quality from cheap sampling, on FireWorks and MongoDB.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for module in (server, campaign, data, training, demo):
+    module.register(app)
+
+
+def main() -> None:
+    """Run the command line; every expected error is one message and an exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    warnings.filterwarnings("ignore", module="pymatgen")
+    try:
+        app(standalone_mode=True)
+    except FwNnpError as error:
+        err.print(f"fw-nnp: {error}", markup=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        err.print("fw-nnp: interrupted")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

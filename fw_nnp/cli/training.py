@@ -1,0 +1,121 @@
+"""Training and testing from files, without a database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .common import AsJson, err, out, print_json, print_table
+
+if TYPE_CHECKING:
+    from fw_nnp.core.records import LabelledConfiguration
+
+Data = Annotated[
+    list[Path], typer.Option("--data", help="extxyz, ANI-style HDF5 or mlearn JSON; repeatable.")
+]
+Description = Annotated[
+    Path | None, typer.Option(help="YAML that describes units, species and virials of the files.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    for command in (train, evaluate):
+        app.command(rich_help_panel="Potentials")(command)
+
+
+def train(
+    data: Data,
+    directory: Annotated[Path, typer.Option("--out", help="Folder for model and checkpoints.")],
+    config: Annotated[Path | None, typer.Option(help="YAML with model, stages, seed.")] = None,
+    description: Description = None,
+    json: AsJson = False,
+) -> None:
+    """Train a potential on files; called again, it goes on from its checkpoints.
+
+    Example: `fw-nnp train --data al.extxyz --out al-potential`
+    """
+    from rich.progress import Progress, TextColumn
+
+    from fw_nnp.core.specs import FileTrainSpec, load_yaml, parse
+    from fw_nnp.core.splits import split
+    from fw_nnp.nnp.trainer import train_stage
+
+    content = load_yaml(config) if config else {}
+    spec = parse(FileTrainSpec, content or {}, place=str(config or "defaults"))
+    items = [item for path in data for item in _read(path, description)]
+    training, validation, _ = split(
+        items, spec.dataset.fractions, spec.dataset.seed, spec.dataset.split_by
+    )
+    err.print(f"{len(training)} configurations to train, {len(validation)} to validate")
+    directory.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, Any]] = []
+    models: dict[str, Path] = {}
+    columns = [*Progress.get_default_columns(), TextColumn("{task.fields[errors]}")]
+    with Progress(*columns, console=err) as bar:
+        for stage in spec.stages:
+            line = bar.add_task(stage.name, total=1.0, errors="")
+            result = train_stage(
+                stage,
+                spec.model,
+                training,
+                validation,
+                directory / stage.name,
+                seed=spec.seed,
+                start_from=models.get(stage.start_from) if stage.start_from else None,
+                progress=lambda p, line=line: bar.update(
+                    line, completed=p.fraction, errors=p.summary
+                ),
+            )
+            bar.update(line, completed=1.0)
+            models[stage.name] = result.model_path
+            rows.append({"stage": stage.name, "wall_s": result.wall_s, **result.best})
+    model = directory / "model.pt"
+    partial = directory / "model.pt.part"
+    partial.write_bytes(result.model_path.read_bytes())
+    partial.replace(model)
+    if json:
+        print_json({"model": str(model), "stages": rows})
+    else:
+        print_table(rows, title="validation errors (RMSE)")
+        out.print(f"model: {model}")
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="Model file.")],
+    data: Data,
+    description: Description = None,
+    shift: Annotated[
+        bool, typer.Option("--shift", help="Fit a constant energy per element first.")
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """Errors of a potential on labelled files.
+
+    Example: `fw-nnp evaluate al-potential/model.pt --data test.extxyz --json`
+    """
+    from fw_nnp.nnp import predict
+    from fw_nnp.properties.errors import compare, fit_shift
+    from fw_nnp.properties.evaluation import errors_json
+
+    items = [item for path in data for item in _read(path, description)]
+    predicted = predict(model, [item.configuration for item in items])
+    energies = fit_shift(items, predicted) if shift else None
+    errors = errors_json(compare(items, predicted, shift=energies))
+    if json:
+        print_json(errors)
+        return
+    rows = [
+        {"quantity": name, **value}
+        for name, value in errors.items()
+        if isinstance(value, dict) and "rmse" in value
+    ]
+    print_table(rows, title=f"{len(items)} configurations")
+
+
+def _read(path: Path, description: Path | None) -> list[LabelledConfiguration]:
+    from fw_nnp.exchange import load_description, read_labelled
+
+    return list(read_labelled(path, load_description(description) if description else None))

@@ -1,0 +1,191 @@
+"""The text syntax says what it says, and the memory twin finds what MongoDB finds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import mongomock
+import pytest
+
+from fw_nnp.core.atoms import from_atoms
+from fw_nnp.core.errors import SpecError
+from fw_nnp.core.records import Frame, Label
+from fw_nnp.store.query import FIELDS, matches, parse_query
+
+
+def label(id_: str, **fields) -> dict:
+    """A label document as far as queries see it."""
+    return {
+        "_id": id_,
+        "elements": ["Al"],
+        "code": "espresso",
+        "phase": "solid",
+        "n_atoms": 32,
+        "campaign": ["al-1"],
+        "max_force": 1.5,
+        "pressure": 0.0,
+        "created": datetime(2026, 1, 31, tzinfo=UTC),
+        **fields,
+    }
+
+
+LABELS = [
+    label("lbl-1"),
+    label("lbl-2", phase="liquid", max_force=7.0, pressure=-2.0, campaign=["al-1", "al-2"]),
+    label("lbl-3", elements=["Al", "Ni"], n_atoms=4, campaign=["alni"], pressure=12),
+    label("lbl-4", code="empirical", phase="", created=datetime(2026, 2, 1, tzinfo=UTC)),
+    label("lbl-5", elements=["Ni"], phase="interface", campaign=[]),
+    {k: v for k, v in label("lbl-6", phase=None).items() if k not in ("max_force", "pressure")},
+    label("lbl-7", max_force="five", pressure=True),
+]
+QUESTIONS = {
+    "": "1234567",
+    "Al": "123467",
+    "Al Ni": "3",
+    "elements=Al,Ni": "1234567",
+    "elements!=Al": "5",
+    "Al code=espresso max_force<5 phase=solid campaign=al-1": "1",
+    "phase=solid,liquid": "1237",
+    'phase=""': "4",
+    "phase!=solid,liquid": "456",
+    "max_force >= 1.5 max_force<7": "1345",
+    "max_force=7": "2",
+    "max_force!=7": "134567",
+    "pressure>-2 pressure<=12": "1345",
+    "n_atoms!=32": "3",
+    "campaign=al-2": "2",
+    "campaign!=al-1": "35",
+    "created>2026-01-31": "4",
+    "created<=2026-01-31T00:00:00+00:00": "123567",
+    "_id=lbl-3,lbl-5": "35",
+}
+FILTERS = [
+    {"max_force": {"$exists": False}},
+    {"max_force": {"$exists": True, "$lt": 5}},
+    {"max_force": None},
+    {"max_force": {"$ne": None}},
+    {"max_force": {"$in": [None, 7.0]}},
+    {"phase": {"$in": [None]}},
+    {"campaign": {"$all": ["al-1", "al-2"]}},
+    {"campaign": {"$all": []}},
+    {"campaign": []},
+    {"campaign": ["al-1", "al-2"]},
+    {"campaign": ["al-2", "al-1"]},
+    {"campaign": {"$gt": "al-1"}},
+    {"pressure": 1},
+    {"pressure": True},
+    {"pressure": {"$lt": 1}},
+    {"phase": {"$gte": "liquid"}},
+    {"phase": {"$gte": ""}},
+    {"n_atoms": {"$nin": [4, 8]}},
+    {"n_atoms": 32.0},
+    {"$or": [{"n_atoms": 4}, {"phase": "liquid"}], "elements": "Al"},
+    {"$and": [{"$or": [{"n_atoms": 4}, {"phase": "liquid"}]}, {"pressure": {"$gt": 0}}]},
+]
+
+
+def found_in_memory(filter_: dict) -> set[str]:
+    return {document["_id"] for document in LABELS if matches(filter_, document)}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_questions_find_their_labels(question):
+    expected = {f"lbl-{digit}" for digit in QUESTIONS[question]}
+    assert found_in_memory(parse_query(question)) == expected
+
+
+def test_the_memory_twin_agrees_with_mongomock():
+    labels = mongomock.MongoClient(tz_aware=True).db.labels
+    labels.insert_many(LABELS)
+    for filter_ in [*map(parse_query, QUESTIONS), *FILTERS]:
+        if filter_ == {"campaign": {"$gt": "al-1"}}:
+            continue  # mongomock compares the whole list; the server compares its elements
+        found = {document["_id"] for document in labels.find(filter_)}
+        assert found_in_memory(filter_) == found, filter_
+
+
+@pytest.mark.engines
+def test_the_memory_twin_agrees_with_mongodb(launchpad):
+    labels = launchpad.connection[launchpad.name].query_labels
+    labels.insert_many(LABELS)
+    for filter_ in [*map(parse_query, QUESTIONS), *FILTERS]:
+        found = {document["_id"] for document in labels.find(filter_)}
+        assert found_in_memory(filter_) == found, filter_
+
+
+def test_filters_are_plain_where_they_can_be():
+    assert parse_query("Al max_force<5") == {"elements": "Al", "max_force": {"$lt": 5.0}}
+    assert parse_query("pressure>0 pressure<5") == {
+        "$and": [{"pressure": {"$gt": 0.0}}, {"pressure": {"$lt": 5.0}}]
+    }
+
+
+def test_json_is_taken_as_it_is():
+    text = '{"max_force": {"$lt": 5}, "created": {"$gt": {"$date": "2026-01-31T12:00:00Z"}}}'
+    assert parse_query(text) == {
+        "max_force": {"$lt": 5},
+        "created": {"$gt": datetime(2026, 1, 31, 12, tzinfo=UTC)},
+    }
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        ("phas=liquid", "did you mean 'phase'"),
+        ("phase=liqiud", "did you mean 'liquid'"),
+        ("phase=solid,", "empty part"),
+        ("phase<solid", "compares text"),
+        ("max_force<1,2", "compares a list"),
+        ("max_force<5eV", "no number"),
+        ("max_force<nan", "no number"),
+        ("max_force<", "no condition"),
+        ("max_force==5", "no condition"),
+        ("max_force 5", "has no value"),
+        ("n_atoms=3.5", "no integer"),
+        ("n_atoms=99999999999999999999", "no integer"),
+        ("created>yesterday", "no time"),
+        ("aluminium", "neither an element"),
+        ("X", "neither an element"),
+        ('{"max_force": ', "not JSON"),
+        ('{"created": {"$date": 5}}', "not JSON"),
+        ('{"$where": "sleep(1000)"}', "refused"),
+        ('{"$or": [{"a": {"$not": {"$function": {}}}}]}', "refused"),
+        ('{"$expr": {"$accumulator": {}}}', "refused"),
+    ],
+)
+def test_wrong_questions_are_refused(question, message):
+    with pytest.raises(SpecError, match=message):
+        parse_query(question)
+
+
+@pytest.mark.parametrize(
+    "filter_", [{"$nor": []}, {"a": {"$regex": "x"}}, {"provenance.host": "a"}]
+)
+def test_the_memory_twin_does_not_guess(filter_):
+    with pytest.raises(SpecError, match="does not know"):
+        matches(filter_, {"a": "x"})
+
+
+def test_the_fields_are_those_of_label_documents():
+    """What the store writes and what queries know are one list."""
+    from ase.build import bulk
+
+    from fw_nnp.store.documents import label_document
+
+    configuration = from_atoms(bulk("Al"))
+    answer = Label(
+        configuration_id=configuration.id,
+        theory_id="thy-1",
+        energy=-1.0,
+        forces=[[0.0, 0.0, 0.0]],
+        stress=[0.0] * 6,
+    )
+    frame = Frame(configuration=configuration, trajectory="trj-1", sampler="strain")
+    document = label_document(answer, frame, "espresso")
+    joined_by_the_store = {"campaign", "purpose"}
+    assert set(FIELDS) - joined_by_the_store <= set(document)
+    kinds = {"text": str, "integer": int, "number": (int, float), "time": datetime}
+    for field in FIELDS.values():
+        if field.name in document:
+            value = document[field.name]
+            assert isinstance(value[0] if field.many else value, kinds[field.of]), field.name
