@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from fireworks import FireTaskBase, Firework, FWAction, LaunchPad
 
 from fw_nnp.core.errors import SpecError
-from fw_nnp.core.registry import did_you_mean
+from fw_nnp.core.registry import Registry, did_you_mean
 from fw_nnp.core.specs import CampaignSpec
 from fw_nnp.potentials import EmpiricalPotential, make_potential
 from fw_nnp.services.engines import Programs, find_programs
@@ -90,6 +90,23 @@ class Context:
 
 Work = Callable[[Context, Mapping[str, Any]], dict[str, Any]]
 
+#: Name of the FireTask -> the function that does it; imported when it is first run, so that
+#: submitting loads no torch.
+STEPS: Registry[Work] = Registry(
+    "step",
+    {
+        "PlanCampaign": "fw_nnp.firetasks.plan:plan",
+        "SampleRun": "fw_nnp.firetasks.sample:sample_run",
+        "SelectFrames": "fw_nnp.firetasks.select:select",
+        "RelabelChunk": "fw_nnp.firetasks.relabel:relabel_chunk",
+        "ComputeReference": "fw_nnp.firetasks.relabel:compute_reference",
+        "CollectDataset": "fw_nnp.firetasks.collect:collect",
+        "TrainStage": "fw_nnp.firetasks.train:train",
+        "EvaluateModel": "fw_nnp.firetasks.evaluate:evaluate",
+        "WriteReport": "fw_nnp.firetasks.report:report",
+    },
+)
+
 
 def context_of(
     store: Store, campaign: str, key: str, env: Mapping[str, Any], stop: Callable[[], bool]
@@ -123,12 +140,12 @@ def context_of(
     )
 
 
-def run_step(context: Context, stage: str, work: Work, parameters: Mapping[str, Any]) -> None:
+def run_step(context: Context, stage: str, task: str, parameters: Mapping[str, Any]) -> None:
     """Do a step and file its result and cost, unless it has been filed before."""
     if any(step["key"] == context.key for step in context.store.steps(context.campaign)):
         return
     wall, cores = time.monotonic(), _core_seconds()
-    result = work(context, parameters)
+    result = STEPS.get(task)(context, parameters)
     context.store.finish_step(
         context.campaign,
         context.key,
@@ -146,7 +163,7 @@ def _core_seconds() -> float:
 
 
 class CampaignTask(FireTaskBase):  # type: ignore[misc]
-    """Base of the FireTasks; a subclass names its function and its parameters.
+    """Base of the FireTasks; a subclass names its parameters, :data:`STEPS` its function.
 
     FireWorks checks that required parameters are there; this class refuses unknown ones, too,
     on construction and on load.
@@ -164,11 +181,6 @@ class CampaignTask(FireTaskBase):  # type: ignore[misc]
         for key in self:
             if key not in known:
                 raise SpecError(f"unknown parameter '{key}'", place=type(self).__name__)
-
-    @staticmethod
-    def work(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """The step itself; returns the result to file."""
-        raise NotImplementedError
 
     def run_task(self, fw_spec: Mapping[str, Any]) -> FWAction:
         """Run the step that the parameters name."""
@@ -188,7 +200,7 @@ class CampaignTask(FireTaskBase):  # type: ignore[misc]
         try:
             with stoppable(polled=self.polled) as stop:
                 context = context_of(store, campaign, key, env, stop)
-                run_step(context, fw_spec.get("stage", "plan"), type(self).work, parameters)
+                run_step(context, fw_spec.get("stage", "plan"), type(self).__name__, parameters)
         except (StopRequested, Unfinished):
             again = {k: fw_spec[k] for k in fw_spec if k not in ("_fw_env", "_tasks")}
             return FWAction(

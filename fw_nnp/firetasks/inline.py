@@ -16,7 +16,6 @@ from fw_nnp.workflows.advance import campaign_state
 from fw_nnp.workflows.stages import Step, planning_step, ready_workflows
 
 from .base import context_of, run_step
-from .tasks import TASKS
 
 
 def run_inline(
@@ -42,7 +41,7 @@ def run_inline(
     while ready:
         for step in ready:
             context = context_of(store, spec.name, step.key, env, lambda: False)
-            run_step(context, step.stage, TASKS[step.task].work, step.parameters)
+            run_step(context, step.stage, step.task, step.parameters)
             ran.append(step.key)
         ready = _ready(store, spec.name)
     state = campaign_state(store, spec.name)

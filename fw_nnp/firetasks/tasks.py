@@ -1,4 +1,4 @@
-"""The FireTasks: a name, a function, its parameters. The names are public API of the launchpad."""
+"""The FireTasks: names and parameters. The names are public API of the launchpad."""
 
 from __future__ import annotations
 
@@ -14,14 +14,6 @@ from fw_nnp.store.mongo import MongoDocuments
 from fw_nnp.store.store import Store
 
 from .base import CampaignTask
-from .collect import collect
-from .evaluate import evaluate
-from .plan import plan
-from .relabel import compute_reference, relabel_chunk
-from .report import report
-from .sample import sample_run
-from .select import select
-from .train import train
 
 
 class PlanCampaign(CampaignTask):
@@ -38,7 +30,6 @@ class PlanCampaign(CampaignTask):
     _fw_name = "{{fw_nnp.firetasks.PlanCampaign}}"
     required_params = ("campaign",)
     parameters = ("base",)
-    work = staticmethod(plan)
 
     def run_task(self, fw_spec: Mapping[str, Any]) -> FWAction:
         """Register the campaign, then plan it as any other step."""
@@ -60,14 +51,12 @@ class SampleRun(CampaignTask):
 
     _fw_name = "{{fw_nnp.firetasks.SampleRun}}"
     parameters = ("run",)
-    work = staticmethod(sample_run)
 
 
 class SelectFrames(CampaignTask):
     """Choose what is relabelled."""
 
     _fw_name = "{{fw_nnp.firetasks.SelectFrames}}"
-    work = staticmethod(select)
 
 
 class RelabelChunk(CampaignTask):
@@ -76,7 +65,6 @@ class RelabelChunk(CampaignTask):
     _fw_name = "{{fw_nnp.firetasks.RelabelChunk}}"
     parameters = ("chunk",)
     polled = True
-    work = staticmethod(relabel_chunk)
 
 
 class ComputeReference(CampaignTask):
@@ -84,14 +72,12 @@ class ComputeReference(CampaignTask):
 
     _fw_name = "{{fw_nnp.firetasks.ComputeReference}}"
     polled = True
-    work = staticmethod(compute_reference)
 
 
 class CollectDataset(CampaignTask):
     """Freeze a dataset version."""
 
     _fw_name = "{{fw_nnp.firetasks.CollectDataset}}"
-    work = staticmethod(collect)
 
 
 class TrainStage(CampaignTask):
@@ -100,34 +86,15 @@ class TrainStage(CampaignTask):
     _fw_name = "{{fw_nnp.firetasks.TrainStage}}"
     parameters = ("stage",)
     polled = True
-    work = staticmethod(train)
 
 
 class EvaluateModel(CampaignTask):
     """Errors and properties of the last stage's model."""
 
     _fw_name = "{{fw_nnp.firetasks.EvaluateModel}}"
-    work = staticmethod(evaluate)
 
 
 class WriteReport(CampaignTask):
     """The page and the model file."""
 
     _fw_name = "{{fw_nnp.firetasks.WriteReport}}"
-    work = staticmethod(report)
-
-
-TASKS = {
-    task.__name__: task
-    for task in (
-        PlanCampaign,
-        SampleRun,
-        SelectFrames,
-        RelabelChunk,
-        ComputeReference,
-        CollectDataset,
-        TrainStage,
-        EvaluateModel,
-        WriteReport,
-    )
-}
