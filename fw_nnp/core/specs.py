@@ -242,6 +242,9 @@ class ModelSpec(Spec):
     """Learned contractions of them."""
     l_max: Annotated[int, Field(ge=0, le=6)] = 4
     hidden: list[PositiveInt] = [64, 64]
+    """Units of the hidden layers, per element."""
+    repulsion: bool = True
+    """Fixed ZBL repulsion well below bonding distances."""
 
 
 class LossWeights(Spec):

@@ -1,0 +1,11 @@
+"""Empirical potentials: labels and molecular dynamics at a cheap level of theory."""
+
+from .protocol import (
+    POTENTIALS,
+    EmpiricalPotential,
+    Segment,
+    Snapshot,
+    make_potential,
+)
+
+__all__ = ["POTENTIALS", "EmpiricalPotential", "Segment", "Snapshot", "make_potential"]
