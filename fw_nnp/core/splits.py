@@ -91,7 +91,8 @@ def _deal(counts: FloatArray, shares: FloatArray, random: np.random.Generator) -
     part_of = np.zeros(len(counts), dtype=np.int64)
     held = np.zeros_like(wanted)
     order = random.permutation(len(counts))
-    for group in order[np.argsort(-counts[order, 0], kind="stable")]:
+    magnitude = np.floor(np.log2(counts[order, 0]))  # coarse, so that the seed has a say
+    for group in order[np.argsort(-magnitude, kind="stable")]:
         count = counts[group]
         gain = (count * (count + 2.0 * (held - wanted)) / wanted).sum(axis=1)
         part_of[group] = np.argmin(gain)

@@ -70,7 +70,7 @@ def _quantity(dimension: str) -> Any:
     return (
         BeforeValidator(lambda value: parse_quantity(value, dimension)),
         WithJsonSchema(
-            {"type": ["number", "string"], "description": f"{dimension}, in {base} or with a unit"}
+            {"type": ["number", "string"], "format": f"{dimension} in {base}, or with a unit"}
         ),
     )
 

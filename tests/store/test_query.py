@@ -82,6 +82,8 @@ FILTERS = [
     {"$or": [{"n_atoms": 4}, {"phase": "liquid"}], "elements": "Al"},
     {"$and": [{"$or": [{"n_atoms": 4}, {"phase": "liquid"}]}, {"pressure": {"$gt": 0}}]},
 ]
+# The server itself is asked, too: no empty $all matches, and true is not 1.
+MONGOMOCK_ERRS = [{"campaign": {"$all": []}}, {"pressure": 1}]
 
 
 def found_in_memory(filter_: dict) -> set[str]:
@@ -98,8 +100,8 @@ def test_the_memory_twin_agrees_with_mongomock():
     labels = mongomock.MongoClient(tz_aware=True).db.labels
     labels.insert_many(LABELS)
     for filter_ in [*map(parse_query, QUESTIONS), *FILTERS]:
-        if filter_ == {"campaign": {"$gt": "al-1"}}:
-            continue  # mongomock compares the whole list; the server compares its elements
+        if filter_ in MONGOMOCK_ERRS:
+            continue
         found = {document["_id"] for document in labels.find(filter_)}
         assert found_in_memory(filter_) == found, filter_
 

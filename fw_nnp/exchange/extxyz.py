@@ -1,0 +1,111 @@
+"""Extended XYZ: read through ASE, written with every bit.
+
+Read are ``REF_energy``, ``REF_forces``, ``REF_stress`` (as MACE names them) or ASE's own
+``free_energy`` or ``energy``, ``forces``, ``stress`` (as NequIP reads them); of ``energy`` and
+``free_energy`` the latter, because forces are its derivative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from io import StringIO
+from itertools import islice
+from pathlib import Path
+from typing import Any, TextIO
+
+from ase import Atoms
+from ase.io.extxyz import key_val_dict_to_str, read_xyz
+
+from fw_nnp.core.records import FloatArray, LabelledConfiguration
+
+from .frame import FileFrame
+
+READ_NAMES: Mapping[str, tuple[str, ...]] = {
+    "energy": ("REF_energy", "free_energy", "energy"),
+    "forces": ("REF_forces", "forces"),
+    "stress": ("REF_stress", "stress"),
+}
+
+
+def read(path: Path, names: Mapping[Any, str]) -> Iterator[FileFrame]:
+    """Frames of an extxyz file, one at a time; `names` replace `READ_NAMES`."""
+    with path.open(encoding="utf-8") as stream:
+        for text in _frame_texts(stream):
+            yield _frame(next(iter(read_xyz(StringIO(text), index=0))), names)
+
+
+def _frame_texts(stream: TextIO) -> Iterator[str]:
+    """Each frame's own lines, so that a broken one is known by its number."""
+    for header in stream:
+        if not header.strip():
+            continue
+        n_atoms = int(header)
+        lines = list(islice(stream, n_atoms + 1))
+        if len(lines) < n_atoms + 1:
+            raise ValueError(f"the file ends after {max(len(lines) - 1, 0)} of {n_atoms} atoms")
+        yield header + "".join(lines)
+
+
+def _frame(atoms: Atoms, names: Mapping[Any, str]) -> FileFrame:
+    results = atoms.calc.results if atoms.calc else {}
+    found = {**atoms.arrays, **atoms.info, **results}
+
+    def value(quantity: str) -> Any:
+        candidates = (names[quantity],) if quantity in names else READ_NAMES[quantity]
+        return next((found[name] for name in candidates if name in found), None)
+
+    pbc = atoms.get_pbc()
+    return FileFrame(
+        species=atoms.get_chemical_symbols(),
+        cell=atoms.cell.array,
+        positions=atoms.get_positions(),
+        pbc=(bool(pbc[0]), bool(pbc[1]), bool(pbc[2])),
+        energy=value("energy"),
+        forces=value("forces"),
+        stress=value("stress"),
+        trajectory=str(atoms.info.get("trajectory", "")),
+        phase=str(atoms.info.get("phase", "")),
+    )
+
+
+def write(path: Path, items: Iterable[LabelledConfiguration]) -> int:
+    """Keys ``energy``, ``forces``, ``stress``; returns the number of frames."""
+    return _write(path, items, prefix="")
+
+
+def write_mace(path: Path, items: Iterable[LabelledConfiguration]) -> int:
+    """Keys ``REF_energy``, ``REF_forces``, ``REF_stress``; returns the number of frames."""
+    return _write(path, items, prefix="REF_")
+
+
+def _write(path: Path, items: Iterable[LabelledConfiguration], prefix: str) -> int:
+    count = 0
+    with path.open("w", encoding="utf-8") as stream:
+        for item in items:
+            stream.write(_text(item, prefix))
+            count += 1
+    return count
+
+
+def _text(item: LabelledConfiguration, prefix: str) -> str:
+    configuration, label = item.configuration, item.label
+    header = [f'Lattice="{_numbers(configuration.cell)}"'] if configuration.cell.any() else []
+    columns = [configuration.positions]
+    properties = "species:S:1:pos:R:3"
+    if label.forces is not None:
+        columns.append(label.forces)
+        properties += f":{prefix}forces:R:3"
+    header += [f"Properties={properties}", f"{prefix}energy={label.energy!r}"]
+    if label.stress is not None:
+        header.append(f'{prefix}stress="{_numbers(label.stress)}"')
+    known = {"label": label.id, "trajectory": item.trajectory, "phase": item.phase}
+    header.append(key_val_dict_to_str({key: text for key, text in known.items() if text}))
+    header.append('pbc="{}"'.format(" ".join("T" if p else "F" for p in configuration.pbc)))
+    rows = zip(configuration.symbols, *columns, strict=True)
+    body = "".join(f"{symbol} {' '.join(map(_numbers, row))}\n" for symbol, *row in rows)
+    return f"{configuration.n_atoms}\n{' '.join(header)}\n{body}"
+
+
+def _numbers(values: FloatArray) -> str:
+    """Shortest decimals that give back the same float64."""
+    return " ".join(map(repr, values.ravel().tolist()))

@@ -1,0 +1,197 @@
+"""Read any known file of labelled configurations; write one, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fw_nnp.core.errors import SpecError
+from fw_nnp.core.records import LabelledConfiguration, LevelOfTheory
+from fw_nnp.core.registry import did_you_mean
+
+from . import asedb, extxyz, hdf5, mlearn
+from .description import ASE_UNITS, FileDescription
+from .frame import FileFrame, translate
+
+Reader = Callable[[Path, Mapping[Any, str]], Iterator[FileFrame]]
+Writer = Callable[[Path, Iterable[LabelledConfiguration]], int]
+
+READERS: Mapping[str, Reader] = {
+    "extxyz": extxyz.read,
+    "hdf5": hdf5.read,
+    "mlearn": mlearn.read,
+    "ase-db": asedb.read,
+}
+WRITERS: Mapping[str, Writer] = {
+    "extxyz": extxyz.write,
+    "mace": extxyz.write_mace,
+    "hdf5": hdf5.write,
+    "ase-db": asedb.write,
+}
+SUFFIXES = {
+    ".extxyz": "extxyz",
+    ".xyz": "extxyz",
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
+    ".db": "ase-db",
+}
+_BROKEN = (ValueError, KeyError, IndexError, TypeError, OSError, AttributeError)
+
+
+def read_labelled(
+    path: Path, description: FileDescription | None = None
+) -> Iterator[LabelledConfiguration]:
+    """The labelled configurations of a file, one at a time, in eV and Å.
+
+    Parameters
+    ----------
+    path
+        Extended XYZ, HDF5 in ANI style, mlearn JSON or an ASE database; known by its content.
+    description
+        Units, signs and species. Needed for HDF5 of others and for mlearn JSON; what it
+        describes must then be in every frame.
+
+    Raises
+    ------
+    SpecError
+        Not such a file, or a frame is broken: names the file and the frame, counted from 0.
+    """
+    reader = READERS[file_format(path)]
+    meaning = _meaning(path, description)
+    theory_id = foreign_theory(path, description).id
+    frames = reader(path, meaning.names)
+    return _translated(path, frames, meaning, theory_id, description is not None)
+
+
+def _translated(
+    path: Path,
+    frames: Iterator[FileFrame],
+    meaning: FileDescription,
+    theory_id: str,
+    complete: bool,
+) -> Iterator[LabelledConfiguration]:
+    number = 0
+    while True:
+        place = f"{path}, frame {number}"
+        try:
+            frame = next(frames)
+            if complete:
+                _check_complete(frame, meaning)
+            yield translate(frame, meaning, theory_id, {"file": path.name, "frame": number})
+        except StopIteration:
+            break
+        except SpecError as error:
+            raise SpecError(
+                f"{error.message}{error.place and f' ({error.place})'}",
+                place=place,
+                remedy=error.remedy,
+            ) from error
+        except _BROKEN as error:
+            raise SpecError(
+                f"cannot be read: {error}",
+                place=place,
+                remedy="mend this frame, or cut the file before it",
+            ) from error
+        number += 1
+    if number == 0:
+        raise SpecError("holds no frames", place=str(path))
+
+
+def _check_complete(frame: FileFrame, meaning: FileDescription) -> None:
+    for quantity in ("forces", "stress"):
+        if getattr(meaning, quantity) is not None and getattr(frame, quantity) is None:
+            raise SpecError(
+                f"no {quantity}, though the description tells its unit",
+                remedy=f"give its name under 'names: {{{quantity}: ...}}' in the description, "
+                f"or leave '{quantity}' out of it",
+            )
+
+
+def write_labelled(
+    path: Path, items: Iterable[LabelledConfiguration], file_format: str = ""
+) -> int:
+    """Write `items`, streaming; `path` appears only when all are written.
+
+    Parameters
+    ----------
+    file_format
+        ``extxyz``, ``mace`` (extxyz with ``REF_`` keys), ``hdf5`` or ``ase-db``; empty: by
+        the suffix of `path`.
+
+    Returns
+    -------
+    int
+        Number of configurations written.
+    """
+    name = file_format or SUFFIXES.get(path.suffix, path.suffix)
+    if name not in WRITERS:
+        raise SpecError(
+            f"no format is called '{name}'{did_you_mean(name, list(WRITERS))}",
+            place=str(path),
+            remedy=f"formats: {', '.join(WRITERS)}; suffixes: {', '.join(SUFFIXES)}",
+        )
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        count = WRITERS[name](partial, items)
+        os.replace(partial, path)
+    except OSError as error:
+        raise SpecError(f"cannot be written: {error}", place=str(path)) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
+
+
+def foreign_theory(path: Path, description: FileDescription | None = None) -> LevelOfTheory:
+    """Level of theory of the labels in a file: code ``file``, and what the user says of it.
+
+    Where the description names no theory, the file's sha256 stands for it.
+    """
+    meaning = _meaning(path, description)
+    settings: dict[str, Any] = {"description": meaning.model_dump(mode="json")}
+    if not meaning.theory:
+        with path.open("rb") as stream:
+            settings["sha256"] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return LevelOfTheory(code="file", settings=settings)
+
+
+def _meaning(path: Path, description: FileDescription | None) -> FileDescription:
+    """The description given, that inside the file, or that of the format."""
+    if description is not None:
+        return description
+    name = file_format(path)
+    if name in ("extxyz", "ase-db"):
+        return ASE_UNITS
+    embedded = hdf5.embedded_description(path) if name == "hdf5" else None
+    if embedded is None:
+        raise SpecError(
+            "the file does not say its units, nor the sign and order of its stress",
+            place=str(path),
+            remedy="describe them in a YAML file, see docs/reference/file_description.md "
+            "and examples/descriptions/",
+        )
+    return embedded
+
+
+def file_format(path: Path) -> str:
+    """The name in READERS of the format of `path`, told from its first bytes."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(256)
+    except OSError as error:
+        raise SpecError(f"cannot be read: {error.strerror}", place=str(path)) from None
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return "hdf5"
+    if head.startswith(b"SQLite format 3\0"):
+        return "ase-db"
+    if head.lstrip().startswith(b"["):
+        return "mlearn"
+    if head.split(b"\n", 1)[0].strip().isdigit():
+        return "extxyz"
+    raise SpecError(
+        "neither extended XYZ, HDF5, mlearn JSON nor an ASE database",
+        place=str(path),
+        remedy="convert it with ase, for example `ase convert FILE out.extxyz`",
+    )
