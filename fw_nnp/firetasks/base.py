@@ -26,7 +26,17 @@ ENV_KEYS = ("lmp_cmd", "pw_cmd", "scratch", "results", "cores")
 
 
 class Unfinished(Exception):
-    """A polled step stopped in good order with work left: it goes on in a new Firework."""
+    """A polled step stopped in good order with work left: it goes on in a new Firework.
+
+    Attributes
+    ----------
+    result
+        What was done all the same, filed with its cost.
+    """
+
+    def __init__(self, result: Mapping[str, Any]) -> None:
+        super().__init__("stopped in good order")
+        self.result = dict(result)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,19 +151,31 @@ def context_of(
 
 
 def run_step(context: Context, stage: str, task: str, parameters: Mapping[str, Any]) -> None:
-    """Do a step and file its result and cost, unless it has been filed before."""
-    if any(step["key"] == context.key for step in context.store.steps(context.campaign)):
+    """Do a step and file its result and cost, unless it has been filed before.
+
+    A step that stops halfway files its cost, too, under a key of its own.
+    """
+    store, key = context.store, context.key
+    if any(step["key"] == key for step in store.steps(context.campaign)):
         return
     wall, cores = time.monotonic(), _core_seconds()
-    result = STEPS.get(task)(context, parameters)
-    context.store.finish_step(
-        context.campaign,
-        context.key,
-        stage=stage,
-        wall_s=time.monotonic() - wall,
-        core_s=_core_seconds() - cores,
-        result=result,
-    )
+
+    def file(key: str, result: Mapping[str, Any]) -> None:
+        store.finish_step(
+            context.campaign,
+            key,
+            stage=stage,
+            wall_s=time.monotonic() - wall,
+            core_s=_core_seconds() - cores,
+            result=dict(result),
+        )
+
+    try:
+        result = STEPS.get(task)(context, parameters)
+    except Unfinished as stopped:
+        file(f"{key}/stopped-{time.time_ns()}", stopped.result)
+        raise
+    file(key, result)
 
 
 def _core_seconds() -> float:

@@ -102,5 +102,5 @@ def _relabel(context: Context, ids: Sequence[str], *, purpose: str) -> tuple[int
             store.add_labels([(frame, outcome)], campaign=campaign, purpose=purpose)
             made += 1
     if made + failed < len(frames):
-        raise Unfinished
+        raise Unfinished({"labels": made, "quarantined": failed})
     return made, failed

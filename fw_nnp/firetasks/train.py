@@ -47,7 +47,7 @@ def train(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
         progress=_reporter(context, stage),
     )
     if result.stopped_early:
-        raise Unfinished
+        raise Unfinished({"epochs": len(result.history)})
     context.store.add_model(
         model_id,
         result.model_path.read_bytes(),

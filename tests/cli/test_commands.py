@@ -1,0 +1,198 @@
+"""The command line: every command documented, every mistake one message and exit code 2."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer.main
+
+from fw_nnp.cli.main import app, main
+from fw_nnp.core.records import Configuration, Frame, Label, LevelOfTheory
+from fw_nnp.services.launchpad import connect
+from fw_nnp.store.mongo import MongoDocuments
+from fw_nnp.store.store import Store
+
+QUICKSTART = Path(__file__).parents[2] / "examples" / "campaigns" / "al_quickstart.yaml"
+
+
+class Result:
+    """What a command printed, and its exit code."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Run ``fw-nnp`` with these words in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words: str | Path) -> Result:
+        monkeypatch.setattr("sys.argv", ["fw-nnp", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return Result(int(ended.value.code or 0), printed.out, printed.err)
+
+    return run
+
+
+def commands(group: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for name, command in group.commands.items():
+        full = f"{prefix}{name}"
+        deeper = hasattr(command, "commands")
+        found += commands(command, f"{full} ") if deeper else [(full, command)]
+    return found
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+
+
+def test_the_commands_of_the_manual_are_there() -> None:
+    asked = "doctor init submit validate status query export train evaluate report"
+    assert {*asked.split(), "mongod start", "mongod stop", "mongod status"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_an_example_that_parses(name: str) -> None:
+    command = COMMANDS[name]
+    assert command.help
+    example = command.help.split("Example: `fw-nnp ")[1].split("`")[0]
+    words = shlex.split(example)[len(name.split()) :]
+    assert example.startswith(name)
+    assert command.make_context(name, words) is not None
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_explained(name: str) -> None:
+    for parameter in COMMANDS[name].params:
+        if parameter.name not in ("help", "with_parent"):
+            assert getattr(parameter, "help", None), parameter.name
+
+
+def test_validate_says_what_would_be_done(call) -> None:
+    plain = call("validate", QUICKSTART)
+    assert plain.code == 0
+    assert "pretrain -> transfer" in plain.out
+    spec = json.loads(call("validate", QUICKSTART, "--quick", "--json").out)
+    assert spec["name"] == "al-quickstart-quick"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["validate", "absent.yaml"], "no such file"),
+        (["submit", QUICKSTART], "my_launchpad.yaml: no such file"),
+        (["query", "phse=liquid"], "did you mean 'phase'"),
+        (["query", "Al", "--fields", "frmula"], "did you mean 'formula'"),
+        (["export", "x.extxyz"], "either --dataset or --query"),
+        (["train", "--data", "absent.extxyz", "--out", "x"], "absent.extxyz"),
+        (["evaluate", "absent.pt", "--data", "absent.extxyz"], "absent.extxyz"),
+    ],
+)
+def test_mistakes_are_one_message_and_exit_code_2(call, words: list, message: str) -> None:
+    result = call(*words)
+    assert result.code == 2
+    assert message in result.err
+    assert "Traceback" not in result.err
+    assert result.out == ""
+
+
+def test_a_wrong_config_names_file_and_key(call, tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text("stages: [{name: a, epoch: 3}]\n")
+    result = call("train", "--data", "x.extxyz", "--out", "y", "--config", "t.yaml")
+    assert result.code == 2
+    assert "t.yaml: stages.0.epoch: unknown key (did you mean 'epochs'?)" in result.err
+
+
+@pytest.mark.engines
+def test_a_server_that_is_down_and_a_wrong_password(call, launchpad_file: Path) -> None:
+    text = launchpad_file.read_text()
+    password = next(line for line in text.splitlines() if line.startswith("password"))
+    launchpad_file.write_text(text.replace(password, "password: wrong"))
+    result = call("status", "-l", launchpad_file)
+    assert result.code == 2
+    assert "wrong password" in result.err
+    port = next(line for line in text.splitlines() if line.startswith("port"))
+    launchpad_file.write_text(text.replace(port, "port: 9"))
+    result = call("status", "-l", launchpad_file)
+    assert result.code == 2
+    assert "127.0.0.1:9" in result.err
+
+
+@pytest.fixture
+def filled(launchpad_file: Path, launchpad) -> Path:
+    """A launchpad file whose store holds three labels."""
+    store = Store(MongoDocuments(connect(launchpad_file).db))
+    theory = LevelOfTheory(code="espresso", settings={})
+    store.add_theory(theory)
+    ids = []
+    for i, phase in enumerate(("solid", "liquid", "liquid")):
+        cell = Configuration(
+            cell=(4 + i / 10) * np.eye(3), positions=np.zeros((1, 3)), numbers=[13]
+        )
+        frame = Frame(configuration=cell, trajectory=f"trj-{i}", sampler="rattle", phase=phase)
+        label = Label(
+            configuration_id=cell.id,
+            theory_id=theory.id,
+            energy=-3.0,
+            forces=np.full((1, 3), 0.1 * i),
+            stress=np.zeros((3, 3)),
+        )
+        store.add_frames([frame], campaign="a")
+        store.add_labels([(frame, label)], campaign="a", purpose="training")
+        ids.append(label.id)
+    split = {"train": ids[:1], "validation": ids[1:2], "test": ids[2:]}
+    store.freeze_dataset("a", theory_id=theory.id, split=split)
+    return launchpad_file
+
+
+@pytest.mark.engines
+def test_query_counts_lists_and_prints_json(call, filled: Path) -> None:
+    assert call("query", "Al phase=liquid", "--count", "-l", filled).out.strip() == "2"
+    assert json.loads(call("query", "max_force<0.2", "--count", "--json", "-l", filled).out) == {
+        "count": 2
+    }
+    rows = json.loads(call("query", "phase=liquid", "--json", "-l", filled).out)
+    assert {row["phase"] for row in rows} == {"liquid"}
+    table = call("query", "", "--fields", "phase,pressure", "-l", filled)
+    assert "3 labels" in table.out
+
+
+@pytest.mark.engines
+def test_export_by_dataset_and_by_query(call, filled: Path, tmp_path: Path) -> None:
+    from ase.io import read
+
+    result = call("export", "all.extxyz", "--dataset", "a-v1", "-l", filled)
+    assert "3 labels" in result.out
+    assert len(read(tmp_path / "all.extxyz", index=":")) == 3
+    call("export", "test.extxyz", "--dataset", "a", "--part", "test", "-l", filled)
+    assert len(read(tmp_path / "test.extxyz", index=":")) == 1
+    call("export", "hot.extxyz", "--query", "phase=liquid", "-l", filled)
+    assert len(read(tmp_path / "hot.extxyz", index=":")) == 2
+    wrong = call("export", "x.extxyz", "--dataset", "a", "--part", "tset", "-l", filled)
+    assert (wrong.code, "no part 'tset'" in wrong.err) == (2, True)
+    assert not (tmp_path / "x.extxyz").exists()
+
+
+@pytest.mark.engines
+def test_submit_status_and_an_unknown_report(call, launchpad_file: Path) -> None:
+    call("init", "-l", launchpad_file)
+    first = call("submit", QUICKSTART, "--quick", "-l", launchpad_file)
+    assert "al-quickstart-quick submitted" in first.out
+    again = call("submit", QUICKSTART, "--quick", "-l", launchpad_file)
+    assert "was there already" in again.out
+    (status,) = json.loads(call("status", "--json", "-l", launchpad_file).out)
+    assert status["campaign"] == "al-quickstart-quick"
+    assert not status["finished"]
+    assert "sample" in call("status", "-l", launchpad_file).out
+    report = call("report", "al-quickstart-quick", "--json", "-l", launchpad_file)
+    assert report.code == 2
+    assert "evaluations" in report.err
