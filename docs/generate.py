@@ -43,7 +43,9 @@ def file_description() -> str:
     return spec_reference(
         FileDescription,
         "The description of a data file",
-        "HDF5 and JSON files of others do not say their units, nor the sign and order of their "
+        "fw_nnp reads labelled configurations from extended XYZ, HDF5 in ANI style, mlearn JSON "
+        "and ASE databases; it knows them by their content. HDF5 and JSON files of others do "
+        "not say their units, nor the sign and order of their "
         "stress. A small YAML file says it; `examples/descriptions/` has some. Extended XYZ "
         "files and ASE databases are taken in ASE's conventions unless described otherwise. "
         "What is described must then be in every frame.\n\n"

@@ -39,6 +39,8 @@ def _frame_texts(stream: TextIO) -> Iterator[str]:
     for header in stream:
         if not header.strip():
             continue
+        if not header.strip().isdigit():
+            raise ValueError(f"'{header.strip()}' is no number of atoms")
         n_atoms = int(header)
         lines = list(islice(stream, n_atoms + 1))
         if len(lines) < n_atoms + 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ SUFFIXES = {
     ".hdf5": "hdf5",
     ".db": "ase-db",
 }
-_BROKEN = (ValueError, KeyError, IndexError, TypeError, OSError, AttributeError)
+_BROKEN = (ValueError, KeyError, IndexError, TypeError, OSError, AttributeError, sqlite3.Error)
 
 
 def read_labelled(
@@ -133,11 +134,15 @@ def write_labelled(
             place=str(path),
             remedy=f"formats: {', '.join(WRITERS)}; suffixes: {', '.join(SUFFIXES)}",
         )
+    if not path.parent.is_dir():
+        raise SpecError("no such folder", place=str(path.parent), remedy="make it first")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         count = WRITERS[name](partial, items)
+        if count == 0:
+            raise SpecError("nothing to write", place=str(path), remedy="choose other labels")
         os.replace(partial, path)
-    except OSError as error:
+    except (OSError, sqlite3.Error) as error:
         raise SpecError(f"cannot be written: {error}", place=str(path)) from error
     finally:
         partial.unlink(missing_ok=True)

@@ -1,10 +1,10 @@
 """HDF5 in the style of the ANI data sets, with cells and stress.
 
-Any group that holds ``coordinates`` (B, N, 3) is a block of B frames of the same N atoms:
-``species`` (N,) names or atomic numbers, ``energies`` (B,), and where there are any ``cell``
-(B, 3, 3), ``forces`` (B, N, 3), ``virial`` or ``stress`` (B, 6) or (B, 3, 3), ``trajectory``
-and ``phase`` (B,) texts. A block without cells is not periodic. Files written here carry
-their description as an attribute; others need one.
+Any group that holds ``coordinates`` (B, N, 3) and ``species`` is a block of B frames of the
+same N atoms: ``species`` (N,) names or atomic numbers, ``energies`` (B,), and where there are
+any ``cell`` (B, 3, 3), ``forces`` (B, N, 3), ``virial`` or ``stress`` (B, 6) or (B, 3, 3),
+``trajectory`` and ``phase`` (B,) texts. A block without cells is not periodic. Files written
+here carry their description as an attribute; others need one.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 from ase.data import chemical_symbols
 
+from fw_nnp.core.errors import SpecError
 from fw_nnp.core.records import LabelledConfiguration
 
 from .description import ASE_UNITS, FileDescription
@@ -44,20 +45,23 @@ def read(path: Path, names: Mapping[Any, str]) -> Iterator[FileFrame]:
         paths: list[str] = []
         file.visititems(lambda name, node: paths.append(name) if _is_block(node) else None)
         if not paths:
-            raise ValueError(f"no group holds 'coordinates'; found {', '.join(file)}")
+            raise SpecError(
+                "no group holds 'coordinates' and 'species'",
+                remedy=f"this is not HDF5 in ANI style; at its top are: {', '.join(file)}",
+            )
         for block in paths:
             yield from _frames(file[block], names)
 
 
 def _is_block(node: Any) -> bool:
-    return isinstance(node, h5py.Group) and "coordinates" in node
+    return isinstance(node, h5py.Group) and "coordinates" in node and "species" in node
 
 
 def _frames(block: Any, names: Mapping[Any, str]) -> Iterator[FileFrame]:
     def column(*candidates: str) -> Any:
         found = next((name for name in candidates if name in block), None)
         if found is not None and len(block[found]) != len(block["coordinates"]):
-            raise ValueError(
+            raise SpecError(
                 f"{block.name}/{found} has {len(block[found])} rows, "
                 f"coordinates {len(block['coordinates'])}"
             )
@@ -67,6 +71,10 @@ def _frames(block: Any, names: Mapping[Any, str]) -> Iterator[FileFrame]:
         return column(*((names[name],) if name in names else READ_NAMES[name]))
 
     species = _species(block["species"][()])
+    if len(species) != block["coordinates"].shape[1]:
+        raise SpecError(
+            f"{block.name} has {len(species)} species for {block['coordinates'].shape[1]} atoms"
+        )
     energy, forces, stress = (quantity(name) for name in READ_NAMES)
     cell, trajectory, phase = (column(name) for name in ("cell", "trajectory", "phase"))
     pbc = [bool(axis) for axis in block.attrs.get("pbc", [cell is not None] * 3)]
@@ -85,6 +93,8 @@ def _frames(block: Any, names: Mapping[Any, str]) -> Iterator[FileFrame]:
 
 
 def _species(values: Any) -> list[str]:
+    if values.ndim != 1:
+        raise SpecError("species of every frame on its own; one list per block is needed")
     if np.issubdtype(values.dtype, np.integer):
         return [chemical_symbols[number] for number in values]
     return [value.decode() if isinstance(value, bytes) else str(value) for value in values]

@@ -272,6 +272,46 @@ def test_nothing_half_written(items, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["a.extxyz"]
 
 
+def test_nothing_and_nowhere_are_refused(items, tmp_path):
+    for name, file in FORMATS.items():
+        with pytest.raises(SpecError, match="nothing to write"):
+            write_labelled(tmp_path / file, [], name)
+        with pytest.raises(SpecError, match="no such folder"):
+            write_labelled(tmp_path / "absent" / file, items, name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("species", np.array([29]), "1 species for 4 atoms"),
+        ("species", np.full((3, 4), 29), "one list per block"),
+        ("species", np.full(4, 290), "cannot be read"),
+        ("energies", np.zeros((3, 2)), "cannot be read"),
+        ("forces", np.full((3, 4, 3), np.nan), "NaN"),
+        ("forces", np.zeros((3, 5, 3)), "shape"),
+        ("virial", np.zeros((3, 4)), "4 numbers"),
+        ("species", None, "no group holds"),
+        ("energies", None, "no energy"),
+    ],
+)
+def test_bad_columns_are_refused(items, tmp_path, name, value, message):
+    path = tmp_path / "ani.h5"
+    write_ani(path, items)
+    with h5py.File(path, "a") as file:
+        del file[f"mols/mol/{name}"]
+        if value is not None:
+            file[f"mols/mol/{name}"] = value
+    assert message in refused(path, HARTREE_VIRIAL).message
+
+
+def test_a_truncated_hdf5_file_is_refused(items, tmp_path):
+    path = tmp_path / "ani.h5"
+    write_ani(path, items)
+    path.write_bytes(path.read_bytes()[:2000])
+    assert "truncated" in refused(path, HARTREE_VIRIAL).message
+
+
 def test_unknown_format_is_refused(items, tmp_path):
     with pytest.raises(SpecError, match="did you mean 'extxyz'"):
         write_labelled(tmp_path / "a.dat", items, "extxz")
