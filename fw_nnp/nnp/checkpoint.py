@@ -1,0 +1,72 @@
+"""Files that are whole or absent: a temporary file, fsync, then a rename."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..core.errors import CheckpointMismatch, TrainingError
+
+SCHEMA = 1
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write plain data and tensors to `path`, replacing it in one step.
+
+    Raises
+    ------
+    TrainingError
+        The disk is full or not writable; what was there before is untouched.
+    """
+    buffer = io.BytesIO()
+    torch.save({"schema": SCHEMA, **content}, buffer)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(buffer.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise TrainingError(
+            f"cannot write {len(buffer.getbuffer()) / 1e6:.1f} MB: {error.strerror or error}",
+            place=str(path),
+            remedy="make room or choose another directory, then start again: training goes on "
+            "from the last checkpoint",
+        ) from error
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Content of a file that `save` wrote.
+
+    Raises
+    ------
+    TrainingError
+        No such file, or not one of ours.
+    CheckpointMismatch
+        Written by another schema.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise TrainingError("no such file", place=str(path)) from None
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise TrainingError(
+            f"cannot be read: {str(error).splitlines()[0]}",
+            place=str(path),
+            remedy="delete the file and train again, or name a model that fw_nnp wrote",
+        ) from error
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if schema != SCHEMA:
+        raise CheckpointMismatch(
+            f"schema {schema}, this version of fw_nnp reads {SCHEMA}",
+            place=str(path),
+            remedy="train again, or use the version of fw_nnp that wrote it",
+        )
+    return content

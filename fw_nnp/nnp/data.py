@@ -1,0 +1,122 @@
+"""Labelled configurations as tensors that a training step can take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..core.records import Configuration, LabelledConfiguration
+from .batch import AtomBatch, geometry, join
+from .loss import Targets
+from .neighbours import find_neighbours
+from .potential import Potential
+from .repulsion import Baseline, repulsion
+
+CACHE_BYTES = 2 * 2**30
+"""Prepared geometry is kept for the whole training where it takes no more than this."""
+
+
+def read_configuration(
+    model: Potential, configuration: Configuration, dtype: torch.dtype
+) -> tuple[AtomBatch, Baseline]:
+    """Unprepared geometry and fixed baseline of one configuration."""
+    found = find_neighbours(configuration, model.cutoff)
+    batch = geometry(configuration, found, model.elements, dtype)
+    if not model.spec.repulsion:
+        return batch, Baseline.zero(configuration.n_atoms)
+    return batch, repulsion(configuration, found)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cell:
+    """One labelled configuration: its geometry and what should come out."""
+
+    configuration_id: str
+    batch: AtomBatch
+    targets: Targets
+
+
+def read_cell(model: Potential, item: LabelledConfiguration) -> Cell:
+    """Tensors of one labelled configuration, float32 but for the energy."""
+    configuration, label = item.configuration, item.label
+    batch, baseline = read_configuration(model, configuration, torch.float32)
+    n = configuration.n_atoms
+    forces = np.zeros((n, 3)) if label.forces is None else label.forces - baseline.forces
+    stress = np.zeros((3, 3))
+    has_stress = label.stress is not None and all(configuration.pbc)
+    if has_stress:
+        stress = label.stress - baseline.virial / configuration.volume
+    targets = Targets(
+        energy=torch.tensor([label.energy - baseline.energy]).double(),
+        n_atoms=torch.tensor([n]),
+        forces=torch.tensor(forces).float(),
+        has_forces=torch.full((n,), float(label.forces is not None)),
+        stress=torch.tensor(stress[None]).float(),
+        has_stress=torch.tensor([float(has_stress)]),
+    )
+    return Cell(configuration_id=configuration.id, batch=batch, targets=targets)
+
+
+class CellSet:
+    """The cells of a training or validation set, prepared once where memory allows.
+
+    Parameters
+    ----------
+    model
+        Prepares the geometry; its features must have been adapted before.
+    cells
+        As `read_cell` gives them.
+    """
+
+    def __init__(self, model: Potential, cells: Sequence[Cell]) -> None:
+        self._model = model
+        self.cells = list(cells)
+        self._prepared = bool(cells) and self._prepared_bytes() <= CACHE_BYTES
+        if self._prepared:
+            with torch.no_grad():
+                self.cells = [
+                    Cell(
+                        configuration_id=cell.configuration_id,
+                        batch=model.prepare(cell.batch),
+                        targets=cell.targets,
+                    )
+                    for cell in cells
+                ]
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def _prepared_bytes(self) -> int:
+        with torch.no_grad():
+            sample = self._model.prepare(self.cells[0].batch)
+        per_slot = 4 * (sample.pairs.shape[1] + sample.moments[0].numel() / sample.pairs.shape[2])
+        return int(per_slot * sum(cell.batch.neighbour_species.numel() for cell in self.cells))
+
+    def take(self, indices: Sequence[int]) -> tuple[AtomBatch, Targets]:
+        """The prepared batch of some cells."""
+        chosen = [self.cells[index] for index in indices]
+        batch = join([cell.batch for cell in chosen], self._model.cutoff)
+        if not self._prepared:
+            with torch.no_grad():
+                batch = self._model.prepare(batch)
+        names = Targets.__dataclass_fields__
+        targets = {n: torch.cat([getattr(cell.targets, n) for cell in chosen]) for n in names}
+        return batch, Targets(**targets)
+
+    def in_order(self, batch_size: int) -> Iterator[tuple[AtomBatch, Targets]]:
+        """All cells once, as batches."""
+        for start in range(0, len(self), batch_size):
+            yield self.take(range(start, min(start + batch_size, len(self))))
+
+
+def shuffled(count: int, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """Batches of one epoch; they depend on seed and epoch only, so that a resumed run agrees.
+
+    A short rest is spread over the batches, because a step on one left-over cell is noise.
+    """
+    order = np.random.default_rng([seed, epoch]).permutation(count)
+    n_batches = max(1, round(count / batch_size))
+    return [part.tolist() for part in np.array_split(order, n_batches)]

@@ -1,0 +1,45 @@
+"""Radial functions: Chebyshev polynomials times a smooth cutoff."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def radial_functions(distances: Tensor, cutoff: float, count: int) -> tuple[Tensor, Tensor]:
+    """f_k(r) = T_k(t) (1 - (r/rc)²)⁴ with t = 2 (1 - r/rc)² - 1, and df_k/dr.
+
+    The cutoff factor and its first three derivatives vanish at rc; t spends most of its
+    range on short distances, where potentials vary fastest (the map of Fan et al.,
+    Phys. Rev. B 104, 104309 (2021)).
+
+    Parameters
+    ----------
+    distances
+        (A, J) Å.
+    cutoff
+        rc in Å.
+    count
+        Number K of functions.
+
+    Returns
+    -------
+    tuple of Tensor
+        Both (A, K, J): the functions and their slopes in 1/Å.
+    """
+    x = (distances / cutoff).clamp(max=1.0)
+    rest = 1.0 - x * x
+    envelope = rest**4
+    envelope_slope = (-8.0 / cutoff) * x * rest**3
+    t = 2.0 * (1.0 - x) ** 2 - 1.0
+    t_slope = (-4.0 / cutoff) * (1.0 - x)
+    first = [torch.ones_like(t), t]  # T_k
+    second = [torch.ones_like(t), 2.0 * t]  # U_k, with dT_k/dt = k U_(k-1)
+    for _ in range(count - 2):
+        first.append(2.0 * t * first[-1] - first[-2])
+        second.append(2.0 * t * second[-1] - second[-2])
+    values = [first[k] * envelope for k in range(count)]
+    slopes = [first[0] * envelope_slope]
+    for k in range(1, count):
+        slopes.append(first[k] * envelope_slope + (k * t_slope) * second[k - 1] * envelope)
+    return torch.stack(values, dim=1), torch.stack(slopes, dim=1)

@@ -1,0 +1,24 @@
+"""How far a stage is, and the learning rate there."""
+
+from __future__ import annotations
+
+from math import cos, pi
+
+from ..core.specs import StageSpec
+
+WARM_UP = 50  # steps
+FLOOR = 0.002  # of the learning rate, at the end
+
+
+def fraction_done(stage: StageSpec, epoch: float, seconds: float) -> float:
+    """0 at the start, 1 at the last epoch or at the time limit, whichever comes first."""
+    done = epoch / stage.epochs
+    if stage.time_limit is not None:
+        done = max(done, seconds / stage.time_limit)
+    return min(done, 1.0)
+
+
+def learning_rate(stage: StageSpec, step: int, fraction: float) -> float:
+    """Linear warm-up over the first steps, then half a cosine down to almost nothing."""
+    decay = FLOOR + (1.0 - FLOOR) * 0.5 * (1.0 + cos(pi * fraction))
+    return stage.learning_rate * min(1.0, (step + 1) / WARM_UP) * decay

@@ -1,0 +1,87 @@
+"""Small cells, small models and a cheap truth to train on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase.calculators.emt import EMT
+
+from fw_nnp.core.atoms import label_from_calculator
+from fw_nnp.core.records import Configuration, LabelledConfiguration
+from fw_nnp.core.specs import ModelSpec, StageSpec
+from fw_nnp.nnp import train_stage
+from fw_nnp.nnp.artefact import build
+from fw_nnp.nnp.batch import join
+from fw_nnp.nnp.data import read_configuration
+from fw_nnp.nnp.models import MODELS
+
+SMALL = {"cutoff": 4.5, "n_basis": 6, "n_radial": 4, "l_max": 3, "hidden": [12, 8]}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+def random_cell(seed: int, n: int = 6, elements=(13, 28), pbc=(True, True, True)) -> Configuration:
+    """A sheared cell, left-handed for odd seeds, with atoms not too close; cutoff > half cell."""
+    rng = np.random.default_rng(seed)
+    width = (18.0 * n) ** (1 / 3)
+    cell = np.eye(3) * width + rng.normal(scale=0.08 * width, size=(3, 3))
+    if seed % 2:
+        cell = cell[[1, 0, 2]]
+    fractions = (np.array(np.unravel_index(np.arange(27), (3, 3, 3))).T / 3.0)[rng.permutation(27)]
+    positions = fractions[:n] @ cell + rng.normal(scale=0.05, size=(n, 3))
+    return Configuration(
+        cell=cell, positions=positions, numbers=rng.choice(elements, size=n), pbc=pbc
+    )
+
+
+@pytest.fixture(params=list(MODELS))
+def model(request):
+    """Every registered model, two elements, float64, with features adapted to some cells."""
+    spec = ModelSpec(kind=request.param, **SMALL)
+    model = build(spec, ["Al", "Ni"], 3).double()
+    sample = [read_configuration(model, random_cell(seed), torch.float64)[0] for seed in range(8)]
+    model.adapt(join(sample, model.cutoff))
+    model.reference.copy_(torch.tensor([-3.0, -5.0]))
+    return model.eval()
+
+
+def emt_cells(count: int, seed: int = 0) -> list[LabelledConfiguration]:
+    """Rattled, strained aluminium of 4 atoms with labels of effective medium theory."""
+    rng = np.random.default_rng(seed)
+    corners = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+    cells = []
+    for _ in range(count):
+        cell = 4.05 * (np.eye(3) + rng.normal(scale=0.03, size=(3, 3)))
+        configuration = Configuration(
+            cell=cell,
+            positions=corners @ cell + rng.normal(scale=0.08, size=(4, 3)),
+            numbers=np.full(4, 13),
+        )
+        label = label_from_calculator(configuration, EMT(), "thy-emt")
+        cells.append(LabelledConfiguration(configuration=configuration, label=label))
+    return cells
+
+
+@pytest.fixture(scope="session")
+def cells():
+    return emt_cells(48)
+
+
+@pytest.fixture(scope="session")
+def small_spec():
+    return ModelSpec(**SMALL)
+
+
+@pytest.fixture(scope="session")
+def trained(cells, small_spec, tmp_path_factory) -> Path:
+    """A model file of a short training."""
+    torch.set_num_threads(1)
+    stage = StageSpec(name="first", epochs=6, learning_rate=5e-3)
+    directory = tmp_path_factory.mktemp("trained")
+    return train_stage(stage, small_spec, cells[:40], cells[40:], directory, seed=1).model_path

@@ -1,0 +1,217 @@
+"""What any potential must obey, over every registered model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from fw_nnp.core.errors import SpecError
+from fw_nnp.core.records import Configuration
+from fw_nnp.nnp.batch import join
+from fw_nnp.nnp.data import read_configuration
+from fw_nnp.nnp.potential import Potential
+from fw_nnp.nnp import predict
+
+from .conftest import random_cell
+
+PERIODICITIES = [(True, True, True), (True, True, False), (False, False, False)]
+
+
+def changed(configuration, **changes):
+    fields = {"cell", "positions", "numbers", "pbc"}
+    return Configuration(**({f: getattr(configuration, f) for f in fields} | changes))
+
+
+def rotation(seed):
+    matrix, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
+    return matrix * np.sign(np.linalg.det(matrix))
+
+
+@pytest.mark.parametrize("pbc", PERIODICITIES)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_forces_are_minus_the_slope_of_the_energy(model, seed, pbc):
+    cell = random_cell(seed, pbc=pbc)
+    (label,) = predict(model, [cell])
+    h = 1e-4
+    rng = np.random.default_rng(seed)
+    for _ in range(3):
+        direction = rng.normal(size=cell.positions.shape)
+        moved = [
+            changed(cell, positions=cell.positions + k * h * direction) for k in (-2, -1, 1, 2)
+        ]
+        e = [x.energy for x in predict(model, moved)]
+        slope = (e[0] - 8 * e[1] + 8 * e[2] - e[3]) / (12 * h)
+        expected = -(label.forces * direction).sum()
+        assert slope == pytest.approx(expected, rel=1e-7, abs=1e-8)
+    assert np.abs(label.forces).max() > 1e-3
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_stress_is_the_slope_of_the_energy_with_strain(model, seed):
+    cell = random_cell(seed)
+    (label,) = predict(model, [cell])
+    h = 1e-5
+    rng = np.random.default_rng(seed)
+    for _ in range(3):
+        strain = rng.normal(size=(3, 3))
+        strain = 0.5 * (strain + strain.T)
+        strained = []
+        for k in (-2, -1, 1, 2):
+            f = np.eye(3) + k * h * strain
+            strained.append(changed(cell, cell=cell.cell @ f, positions=cell.positions @ f))
+        e = [x.energy for x in predict(model, strained)]
+        slope = (e[0] - 8 * e[1] + 8 * e[2] - e[3]) / (12 * h)
+        assert slope == pytest.approx(cell.volume * (label.stress * strain).sum(), rel=1e-7)
+
+
+def test_rotation_turns_forces_and_stress_with_the_cell(model):
+    cell, turn = random_cell(2), rotation(5)
+    rotated = changed(cell, cell=cell.cell @ turn, positions=cell.positions @ turn)
+    a, b = predict(model, [cell, rotated])
+    assert b.energy == pytest.approx(a.energy, abs=1e-10)
+    np.testing.assert_allclose(b.forces, a.forces @ turn, atol=1e-10)
+    np.testing.assert_allclose(b.stress, turn.T @ a.stress @ turn, atol=1e-11)
+
+
+def test_mirror_image_has_the_same_energy(model):
+    cell = random_cell(2)
+    mirror = np.diag([-1.0, 1.0, 1.0])
+    mirrored = changed(cell, cell=cell.cell @ mirror, positions=cell.positions @ mirror)
+    a, b = predict(model, [cell, mirrored])
+    assert b.energy == pytest.approx(a.energy, abs=1e-10)
+    np.testing.assert_allclose(b.forces, a.forces @ mirror, atol=1e-10)
+
+
+def test_translation_changes_nothing(model):
+    cell = random_cell(4)
+    shifted = changed(cell, positions=cell.positions + [3.7, -11.2, 0.4])
+    a, b = predict(model, [cell, shifted])
+    assert b.energy == pytest.approx(a.energy, abs=1e-10)
+    np.testing.assert_allclose(b.forces, a.forces, atol=1e-10)
+    np.testing.assert_allclose(a.forces.sum(axis=0), 0.0, atol=1e-11)
+
+
+def test_permutation_and_species_order_permute_forces(model):
+    cell = random_cell(6)
+    order = np.random.default_rng(0).permutation(cell.n_atoms)
+    shuffled = changed(cell, positions=cell.positions[order], numbers=cell.numbers[order])
+    a, b = predict(model, [cell, shuffled])
+    assert b.energy == pytest.approx(a.energy, abs=1e-10)
+    np.testing.assert_allclose(b.forces, a.forces[order], atol=1e-10)
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_supercell_doubles_the_energy(model, n):
+    cell = random_cell(7, n=n)
+    doubled = changed(
+        cell,
+        cell=cell.cell * [[2.0], [1.0], [1.0]],
+        positions=np.concatenate([cell.positions, cell.positions + cell.cell[0]]),
+        numbers=np.tile(cell.numbers, 2),
+    )
+    a, b = predict(model, [cell, doubled])
+    assert b.energy == pytest.approx(2 * a.energy, abs=1e-9)
+    np.testing.assert_allclose(b.forces[:n], a.forces, atol=1e-10)
+    np.testing.assert_allclose(b.stress, a.stress, atol=1e-11)
+
+
+def test_batch_equals_singles(model):
+    cells = [random_cell(seed, n=1 + seed, pbc=PERIODICITIES[seed % 3]) for seed in range(7)]
+    for one, cell in zip(predict(model, cells), cells, strict=True):
+        (alone,) = predict(model, [cell])
+        assert one.energy == pytest.approx(alone.energy, abs=1e-10)
+        np.testing.assert_allclose(one.forces, alone.forces, atol=1e-10)
+        assert (one.stress is None) == (not all(cell.pbc))
+        if one.stress is not None:
+            np.testing.assert_allclose(one.stress, alone.stress, atol=1e-11)
+
+
+def test_single_atoms_feel_no_force(model):
+    isolated = Configuration(
+        cell=np.zeros((3, 3)), positions=np.ones((1, 3)), numbers=[13], pbc=(False, False, False)
+    )
+    periodic = Configuration(cell=np.eye(3) * 2.9, positions=np.ones((1, 3)), numbers=[13])
+    far = changed(periodic, cell=np.eye(3) * 20.0)
+    alone, dense, sparse = predict(model, [isolated, periodic, far])
+    for label in (alone, dense, sparse):
+        np.testing.assert_allclose(label.forces, 0.0, atol=1e-10)
+    assert sparse.energy == pytest.approx(alone.energy, abs=1e-12)
+    assert abs(dense.energy - alone.energy) > 1e-3
+    np.testing.assert_allclose(sparse.stress, 0.0, atol=1e-14)
+
+
+def test_energy_is_smooth_where_a_neighbour_crosses_the_cutoff(model):
+    """Fourth divided differences stay as small on the cutoff as beside it."""
+    h = 0.01
+
+    def energies(centre):
+        dimers = [
+            Configuration(
+                cell=np.zeros((3, 3)),
+                positions=[[0.0, 0.0, 0.0], [0.0, 0.0, centre + k * h]],
+                numbers=[13, 28],
+                pbc=(False, False, False),
+            )
+            for k in range(-2, 3)
+        ]
+        return np.array([label.energy for label in predict(model, dimers)])
+
+    def third_derivative(centre):
+        return np.abs(energies(centre) @ [-0.5, 1.0, 0.0, -1.0, 0.5]) / h**3
+
+    beyond = energies(model.cutoff + 3 * h)
+    assert np.ptp(beyond) < 1e-13
+    assert third_derivative(model.cutoff) < 0.2 * third_derivative(model.cutoff - 0.3)
+    assert third_derivative(model.cutoff - 0.3) > 1e-6
+
+
+def test_written_out_forces_equal_automatic_ones(model):
+    """Forces and what training takes from them, against plain differentiation."""
+    cells = [random_cell(seed) for seed in range(3)]
+    batch = join([read_configuration(model, c, torch.float64)[0] for c in cells], model.cutoff)
+    model.train()
+    _, automatic = Potential.energies_and_pair_forces(model, batch)
+    _, written = model.energies_and_pair_forces(model.prepare(batch))
+    torch.testing.assert_close(written, automatic, rtol=1e-10, atol=1e-11)
+    weights = torch.randn(written.shape, dtype=torch.float64)
+    parameters = list(model.parameters())
+    ours = torch.autograd.grad((weights * written).sum(), parameters, allow_unused=True)
+    theirs = torch.autograd.grad((weights * automatic).sum(), parameters, allow_unused=True)
+    for a, b in zip(ours, theirs, strict=True):
+        if b is not None:
+            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)
+
+
+def test_close_approach_is_repulsive(model):
+    def dimer(distance):
+        return Configuration(
+            cell=np.zeros((3, 3)),
+            positions=[[0.0, 0.0, 0.0], [0.0, 0.0, distance]],
+            numbers=[13, 13],
+            pbc=(False, False, False),
+        )
+
+    near, nearer = predict(model, [dimer(0.8), dimer(0.5)])
+    assert nearer.energy > near.energy + 50.0
+    assert nearer.forces[1, 2] > 100.0
+
+
+def test_float32_agrees_with_float64(model):
+    cells = [random_cell(seed) for seed in range(3)]
+    batch = join([read_configuration(model, c, torch.float64)[0] for c in cells], model.cutoff)
+    exact = model(model.prepare(batch)).forces
+    single = join([read_configuration(model, c, torch.float32)[0] for c in cells], model.cutoff)
+    model.float()
+    rough = model(model.prepare(single)).forces.double()
+    assert (rough - exact).abs().max() < 1e-4 * exact.abs().max()
+
+
+def test_unknown_element_and_coinciding_atoms_are_refused(model):
+    with pytest.raises(SpecError, match="does not know Cu"):
+        predict(model, [random_cell(0, elements=(29,))])
+    cell = random_cell(0)
+    twice = np.array(cell.positions)
+    twice[1] = twice[0]
+    with pytest.raises(SpecError, match="apart"):
+        predict(model, [changed(cell, positions=twice)])
