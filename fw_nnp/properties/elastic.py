@@ -3,9 +3,9 @@
 DFT, the empirical potential and the neural network potential go through the same cells and
 the same fits, so that their numbers differ only where the potentials do.
 
-The lattice constant comes from *energies* at seven volumes (Birch-Murnaghan), not from a zero
-of the stress: at a fixed plane-wave cutoff the stress of DFT is that of a fixed basis and is
-off by the Pulay stress, while energies at fixed cutoff converge faster. The elastic constants
+The lattice constant comes from *energies* at seven volumes, not from a zero of the stress: at
+a fixed plane-wave cutoff the stress of DFT is that of a fixed basis and is off by the Pulay
+stress, while energies at fixed cutoff converge faster. The elastic constants
 come from *stresses*, as central differences, from which a constant Pulay stress drops out.
 The bulk modulus is that of the energies; how well it agrees with (C11 + 2 C12) / 3 tells
 whether energies and stresses belong together.
@@ -20,8 +20,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from ase import eos
 from ase.build import bulk
+from numpy.polynomial import Polynomial
 from pymatgen.analysis.elasticity.elastic import ElasticTensor
 from pymatgen.analysis.elasticity.strain import Strain
 from pymatgen.analysis.elasticity.stress import Stress
@@ -34,8 +34,9 @@ from ..core.units import GPA
 
 Evaluate = Callable[[Sequence[Configuration]], Sequence[Label]]
 
-STEP = 0.01  # relative change of the lattice constant from one volume to the next
+STEP = 0.0075  # relative change of the lattice constant from one volume to the next
 REACH = 3  # steps to either side of the guess
+ORDER = 4  # of the polynomial in V^(-2/3); 3 is Birch-Murnaghan, which strays from EAM curves
 ROTATIONS = tuple(np.roll(np.eye(3), shift, axis=0) for shift in range(3))  # x -> y -> z
 MIRROR = np.diag([1.0, 1.0, -1.0])
 
@@ -55,8 +56,8 @@ class CubicProperties:
     energy_per_atom
         At `a0`, eV.
     eos_residual
-        Root mean square distance of the energies from the fitted equation of state, meV/atom;
-        much above 0.1 the energies are not smooth (a k-point grid that changes with the cell).
+        Scatter of the energies about the fitted equation of state, meV/atom; much above 0.2
+        the energies are not smooth (a k-point grid that changes with the cell).
     labels
         Ids of the labels that went in.
     """
@@ -84,14 +85,14 @@ def cubic_properties(evaluate: Evaluate, spec: EvaluateSpec) -> CubicProperties:
     evaluate
         Configurations to labels with stress, in the same order. It is called twice (seven
         volumes, then three strained cells), or three times (three volumes more) where the
-        first guess of the lattice constant is more than 2 % off.
+        first guess of the lattice constant is more than 1 % off.
     spec
         Crystal, element, first guess of the lattice constant and strain amplitude.
 
     Raises
     ------
     FwNnpError
-        The energies have no minimum within 6 % of the guess.
+        The energies have no minimum within 4 % of the guess.
     LabelError
         `evaluate` answered another question, or without stress.
     """
@@ -152,17 +153,28 @@ class _State:
 
 
 def _side(labels: Sequence[Label]) -> int:
-    """-1 or +1 where the lowest of the seven energies is at that end of the range, else 0."""
+    """-1 or +1 where the lowest of the seven energies is near that end of the range, else 0."""
     lowest = int(np.argmin([label.energy for label in labels])) - REACH
-    return int(np.sign(lowest)) if abs(lowest) == REACH else 0
+    return int(np.sign(lowest)) if abs(lowest) >= REACH - 1 else 0
 
 
 def _equation_of_state(spec: EvaluateSpec, steps: np.ndarray, energies: FloatArray) -> _State:
-    """Birch-Murnaghan through the seven energies around the lowest one."""
+    """Finite-strain expansion through the seven energies around the lowest one.
+
+    Energy as a polynomial in x = V^(-2/3) (Birch, J. Geophys. Res. 83, 1257, 1978); at its
+    minimum B = V d²E/dV² = 4/9 V^(-7/3) d²E/dx².
+    """
     order = np.argsort(steps)
     steps, energies = steps[order], energies[order]
     lowest = int(np.argmin(energies))
-    if lowest in (0, len(steps) - 1):
+    start = min(max(lowest - REACH, 0), len(steps) - 2 * REACH - 1)
+    near = slice(start, start + 2 * REACH + 1)
+    crystal = _crystal(spec, spec.lattice_constant)
+    volumes = crystal.volume * (1.0 + STEP * steps[near]) ** 3 / crystal.n_atoms
+    energies = energies[near] / crystal.n_atoms
+    energy = Polynomial.fit(volumes ** (-2 / 3), energies, ORDER)
+    minima = _minima(energy)
+    if lowest in (0, len(steps) - 1) or not minima:
         raise FwNnpError(
             f"the energies of {spec.crystal} {spec.element} have no minimum between lattice "
             f"constants {spec.lattice_constant * (1 + STEP * steps[0]):.3f} and "
@@ -170,20 +182,22 @@ def _equation_of_state(spec: EvaluateSpec, steps: np.ndarray, energies: FloatArr
             place="evaluate.lattice_constant",
             remedy="give a first guess nearer to the lattice constant of the level of theory",
         )
-    start = min(max(lowest - REACH, 0), len(steps) - 2 * REACH - 1)
-    near = slice(start, start + 2 * REACH + 1)
-    crystal = _crystal(spec, spec.lattice_constant)
-    volumes = crystal.volume * (1.0 + STEP * steps[near]) ** 3 / crystal.n_atoms
-    energies = energies[near] / crystal.n_atoms
-    fit = eos.EquationOfState(volumes, energies, eos="birchmurnaghan")
-    volume, energy, modulus = fit.fit(warn=False)
-    residual = energies - eos.birchmurnaghan(volumes, *fit.eos_parameters)
+    x = min(minima, key=energy)
+    scatter = energies - energy(volumes ** (-2 / 3))
     return _State(
-        a0=float((volume * crystal.n_atoms) ** (1.0 / 3.0)),
-        energy=float(energy),
-        bulk_modulus=float(modulus / GPA),
-        residual=float(1e3 * np.sqrt(np.mean(residual**2))),
+        a0=float((x**-1.5 * crystal.n_atoms) ** (1 / 3)),
+        energy=float(energy(x)),
+        bulk_modulus=float(4 / 9 * x**3.5 * energy.deriv(2)(x) / GPA),
+        residual=float(1e3 * np.sqrt(np.sum(scatter**2) / (len(scatter) - ORDER - 1))),
     )
+
+
+def _minima(energy: Polynomial) -> list[float]:
+    """Minima of the polynomial inside its domain."""
+    left, right = (float(end) for end in energy.domain)
+    roots = [complex(root) for root in energy.deriv().roots()]
+    real = [root.real for root in roots if abs(root.imag) < 1e-9 and left < root.real < right]
+    return [x for x in real if energy.deriv(2)(x) > 0.0]
 
 
 # ---------------------------------------------------------------- elastic constants

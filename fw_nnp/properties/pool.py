@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.errors import SpecError
 from ..core.records import Frame
+from .errors import UNTAGGED
 
 POOL_POINTS = 3000
 
@@ -61,14 +62,18 @@ def summarise_pool(
     shown = np.sort(np.concatenate([np.flatnonzero(chosen), others])).tolist()
     drawn = [frames[i] for i in shown]
     return Pool(
-        frames=dict(Counter(frame.phase for frame in frames)),
-        selected=dict(Counter(f.phase for f, c in zip(frames, chosen, strict=True) if c)),
+        frames=dict(Counter(map(_phase, frames))),
+        selected=dict(Counter(_phase(f) for f, c in zip(frames, chosen, strict=True) if c)),
         temperature=tuple(round(float(f.temperature), 1) for f in drawn),
         volume=tuple(round(f.configuration.volume / f.configuration.n_atoms, 4) for f in drawn),
         energy=tuple(
             round(float(energies[i]) / f.configuration.n_atoms, 5)
             for i, f in zip(shown, drawn, strict=True)
         ),
-        phase=tuple(f.phase for f in drawn),
+        phase=tuple(map(_phase, drawn)),
         chosen=tuple(bool(chosen[i]) for i in shown),
     )
+
+
+def _phase(frame: Frame) -> str:
+    return frame.phase or UNTAGGED

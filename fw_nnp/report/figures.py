@@ -9,134 +9,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
-from ..properties.errors import Parity, Score, Scores
+from ..properties.errors import Score, Scores
 from ..properties.evaluation import Evaluation, History
 from . import style
+from .naming import QUANTITIES, method_names, number
+from .parity import common_range, parity_axes, parity_figure, phase_keys, points_of, rmse_note
 from .style import INK, METHOD_COLOURS, PHASE_COLOURS, PHASE_MARKERS
 
-# quantity: field of Scores, key of parity, title, unit of the error, unit of the axes
-QUANTITIES = (
-    ("energy_meV_atom", "energy", "Energy", "meV/atom", "eV/atom"),
-    ("force_meV_A", "forces", "Force components", "meV/Å", "eV/Å"),
-    ("stress_GPa", "stress", "Stress components", "GPa", "GPa"),
-)
 LOW_DASHES = (0, (2, 0.8))
-WIDTH = 10.4  # inches; on the page the figures scale with the column
-
-
-def number(value: float) -> str:
-    """Three significant digits, for labels in figures and text."""
-    if value == 0 or not 0.001 <= abs(value) < 1e5:
-        return f"{value:.3g}"
-    return f"{value:.{max(0, 2 - int(np.floor(np.log10(abs(value)))))}f}"
-
-
-def method_names(evaluation: Evaluation) -> dict[str, str]:
-    """How the three methods are called in captions."""
-    return {"potential": "neural network", "eam": evaluation.empirical, "dft": "DFT"}
-
-
-# ---------------------------------------------------------------- parity
-
-
-def parity_figure(evaluation: Evaluation) -> Figure | None:
-    """Prediction against DFT on the test split: the potential above, the empirical below."""
-    methods = [m for m in ("potential", "eam") if m in evaluation.test_errors]
-    present = [q for q in QUANTITIES if any(_points(evaluation, m, q[1]) for m in methods)]
-    if not present:
-        return None
-    names = method_names(evaluation)
-    with style.drawing():
-        figure = Figure(figsize=(WIDTH, 3.5 * len(methods)))
-        grid = figure.subplots(
-            len(methods), len(present), squeeze=False, gridspec_kw={"hspace": 0.08, "wspace": 0.04}
-        )
-        for column, (score, key, title, unit, axis_unit) in enumerate(present):
-            limits = _limits([_points(evaluation, m, key) for m in methods], key)
-            for row, method in enumerate(methods):
-                axes = grid[row, column]
-                points = _points(evaluation, method, key)
-                _parity_axes(axes, points, key, limits)
-                axes.set_title(f"{title}, {names[method]}")
-                axes.set_xlabel(f"DFT ({axis_unit})" if row == len(methods) - 1 else "")
-                axes.set_ylabel(f"prediction ({axis_unit})")
-                _rmse_note(axes, getattr(evaluation.test_errors[method].overall, score), unit)
-        _phase_legend(figure, evaluation)
-    return figure
-
-
-def _points(evaluation: Evaluation, method: str, key: str) -> Parity | None:
-    return evaluation.test_errors[method].parity.get(key)
-
-
-def _zero(points: Parity, key: str) -> float:
-    """Energies are drawn above the lowest reference energy."""
-    return min(points.reference) if key == "energy" else 0.0
-
-
-def _limits(parts: list[Parity | None], key: str) -> tuple[float, float]:
-    values = np.concatenate(
-        [np.array(p.reference + p.predicted) - _zero(p, key) for p in parts if p is not None]
-    )
-    margin = 0.06 * (np.ptp(values) or 1.0)
-    return float(values.min() - margin), float(values.max() + margin)
-
-
-def _parity_axes(axes: Axes, points: Parity | None, key: str, limits: tuple[float, float]) -> None:
-    axes.plot(limits, limits, color=INK, linewidth=0.8, alpha=0.55, zorder=1)
-    axes.set(xlim=limits, ylim=limits, box_aspect=1)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(5))
-    if points is None:
-        return
-    x = np.array(points.reference) - _zero(points, key)
-    y = np.array(points.predicted) - _zero(points, key)
-    phases = np.array(points.phase)
-    size = 22 if x.size < 200 else 9
-    # liquid first: its scatter is the widest and would cover the others
-    for phase in reversed(PHASE_COLOURS):
-        here = phases == phase
-        axes.scatter(
-            x[here],
-            y[here],
-            s=size,
-            marker=PHASE_MARKERS[phase],
-            color=PHASE_COLOURS[phase],
-            alpha=0.75,
-            linewidths=0,
-            rasterized=True,
-            zorder=2,
-        )
-
-
-def _rmse_note(axes: Axes, score: Score | None, unit: str) -> None:
-    if score is not None:
-        axes.text(
-            0.04,
-            0.95,
-            f"RMSE {number(score.rmse)} {unit}",
-            transform=axes.transAxes,
-            va="top",
-            fontsize=9.5,
-            fontweight="bold",
-        )
-
-
-def _phase_legend(figure: Figure, evaluation: Evaluation) -> None:
-    present = {p for errors in evaluation.test_errors.values() for p in errors.by_phase}
-    figure.legend(
-        handles=_phase_keys(present), loc="outside lower center", ncols=4, handletextpad=0.1
-    )
-
-
-def _phase_keys(phases: set[str]) -> list[Line2D]:
-    return [
-        Line2D([], [], color=colour, marker=PHASE_MARKERS[phase], linestyle="", label=phase)
-        for phase, colour in PHASE_COLOURS.items()
-        if phase in phases
-    ]
 
 
 # ---------------------------------------------------------------- errors by phase
@@ -151,7 +33,7 @@ def phase_figure(evaluation: Evaluation) -> Figure | None:
         return None
     names = method_names(evaluation)
     with style.drawing():
-        figure = Figure(figsize=(WIDTH, 2.9))
+        figure = Figure(figsize=(style.WIDTH, 2.9))
         for axes, (score, _, title, unit, _) in zip(figure.subplots(1, 3), QUANTITIES, strict=True):
             heights = {m: [_rmse(groups[m].get(p), score) for p in phases] for m in methods}
             _bars(axes, heights, phases)
@@ -195,7 +77,7 @@ def elastic_figure(evaluation: Evaluation) -> Figure | None:
     if not evaluation.properties:
         return None
     with style.drawing():
-        figure = Figure(figsize=(WIDTH * 0.7, 3.2))
+        figure = Figure(figsize=(style.WIDTH * 0.7, 3.2))
         _elastic_axes(figure.subplots(), evaluation)
     return figure
 
@@ -226,7 +108,7 @@ def learning_figure(evaluation: Evaluation) -> Figure | None:
         return None
     names = method_names(evaluation)
     with style.drawing():
-        figure = Figure(figsize=(WIDTH, 3.1))
+        figure = Figure(figsize=(style.WIDTH, 3.1))
         for axes, (field, _, title, unit, _) in zip(figure.subplots(1, 3), QUANTITIES, strict=True):
             for i, history in enumerate(histories):
                 _stage_curve(axes, i, history, field)
@@ -279,10 +161,10 @@ def pool_figure(evaluation: Evaluation) -> Figure | None:
     if pool is None or not pool.volume:
         return None
     volume, chosen = np.array(pool.volume), np.array(pool.chosen)
-    phases = np.array([p or "untagged" for p in pool.phase])
+    phases = np.array(pool.phase)
     energy = np.array(pool.energy) - min(pool.energy)
     with style.drawing():
-        figure = Figure(figsize=(WIDTH, 3.7))
+        figure = Figure(figsize=(style.WIDTH, 3.7))
         left, right = figure.subplots(1, 2)
         for axes, y in ((left, np.array(pool.temperature)), (right, energy)):
             for selected in (False, True):
@@ -302,7 +184,7 @@ def pool_figure(evaluation: Evaluation) -> Figure | None:
             axes.set_xlabel("volume (Å³/atom)")
         left.set_title("Temperature (K)")
         right.set_title(f"Energy above the lowest frame, {evaluation.empirical} (eV/atom)")
-        keys = _phase_keys(set(phases.tolist()))
+        keys = phase_keys(set(phases.tolist()))
         figure.legend(handles=keys, loc="outside lower center", ncols=4, handletextpad=0.1)
     return figure
 
@@ -320,14 +202,16 @@ def demo_figure(evaluation: Evaluation) -> Figure | None:
         figure = Figure(figsize=(13.0, 4.3))
         ratios = [1, 1, 1.45] if evaluation.properties else [1, 1]
         grid = figure.subplots(1, len(ratios), width_ratios=ratios, gridspec_kw={"wspace": 0.06})
-        limits = _limits([_points(evaluation, m, "forces") for m in ("eam", "potential")], "forces")
-        for axes, method in zip(grid, ("eam", "potential"), strict=False):
-            _parity_axes(axes, _points(evaluation, method, "forces"), "forces", limits)
+        limits = common_range(
+            [points_of(evaluation, m, "forces") for m in ("eam", "potential")], "forces"
+        )
+        for axes, method in zip(grid, points, strict=False):
+            parity_axes(axes, points[method], shared)
             axes.set_title(f"Forces, {names[method]}")
             axes.set(xlabel="DFT (eV/Å)", ylabel="prediction (eV/Å)")
-            _rmse_note(axes, evaluation.test_errors[method].overall.force_meV_A, "meV/Å")
+            rmse_note(axes, evaluation.test_errors[method].overall.force_meV_A, "meV/Å")
         grid[1].legend(
-            handles=_phase_keys(set(evaluation.test_errors["potential"].by_phase)),
+            handles=phase_keys(set(evaluation.test_errors["potential"].by_phase)),
             loc="lower right",
             handletextpad=0.1,
         )

@@ -12,10 +12,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ..properties.errors import Errors
+from ..properties.errors import UNTAGGED, Errors
 from ..properties.evaluation import Evaluation
-from .figures import FIGURES, QUANTITIES, method_names, number
-from .style import inline_svg
+from .figures import FIGURES
+from .naming import QUANTITIES, method_names, number
+from .style import PHASE_COLOURS, inline_svg
 from .verdict import CONSTANTS, deviations, headline, ratio_in_words, remarks
 
 PAGE = "report.html"
@@ -58,6 +59,7 @@ def render(evaluation: Evaluation) -> str:
         tiles=_tiles(evaluation),
         error_rows=list(_error_rows(evaluation)),
         constants=CONSTANTS,
+        phases=_phases(evaluation),
         property_rows=_property_rows(evaluation),
         cost_rows=_cost_rows(evaluation),
         figures=_figures(evaluation),
@@ -70,7 +72,9 @@ def render(evaluation: Evaluation) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``41.2 s``, ``6 min 42 s`` or ``3.4 h``."""
+    """``22 ms``, ``41.2 s``, ``6 min 42 s`` or ``3.4 h``."""
+    if 0 < seconds < 0.1:
+        return f"{1e3 * seconds:.2g} ms"
     if seconds < 100:
         return f"{seconds:.1f} s"
     if seconds < 5400:
@@ -99,6 +103,13 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
 
 def _date(created: str) -> str:
     return datetime.fromisoformat(created).strftime("%-d %B %Y, %H:%M")
+
+
+def _phases(evaluation: Evaluation) -> list[str]:
+    """The phases of the tables; frames without a tag get a row only where there are any."""
+    pool = evaluation.pool.frames if evaluation.pool else {}
+    found = {*pool, *evaluation.labels.by_phase}
+    return [phase for phase in PHASE_COLOURS if phase != UNTAGGED or UNTAGGED in found]
 
 
 def _element(evaluation: Evaluation) -> str:

@@ -25,6 +25,7 @@ PHASE_COLOURS = {
     "untagged": "#8b95a1",
 }
 PHASE_MARKERS = {"solid": "o", "interface": "D", "liquid": "^", "untagged": "s"}
+WIDTH = 10.4  # inches; on the page the figures scale with the column
 PNG_DPI = 200
 
 _RC: Any = {

@@ -5,8 +5,9 @@ from __future__ import annotations
 from ..properties.elastic import CubicProperties
 from ..properties.errors import Score
 from ..properties.evaluation import Evaluation
-from .figures import number
+from .naming import number
 
+NBSP = "\N{NO-BREAK SPACE}"  # between a number and its unit
 CONSTANTS = (
     ("a0", "a₀", "Å"),
     ("c11", "C₁₁", "GPa"),
@@ -41,12 +42,14 @@ def headline(evaluation: Evaluation) -> str:
     if ours is None:
         return "There are no held-out labels with forces: nothing is proved."
     held_out = evaluation.test_errors["potential"].overall.configurations
-    sentence = f"Force error against DFT on {held_out} held-out frames: {number(ours.rmse)} meV/Å"
+    sentence = (
+        f"Force error against DFT on {held_out} held-out frames: {number(ours.rmse)}{NBSP}meV/Å"
+    )
     theirs = _force(evaluation, "eam")
     if theirs is None:
         return f"{sentence}."
     words = ratio_in_words(ours.rmse, theirs.rmse)
-    sentence += f"; the {evaluation.empirical}: {number(theirs.rmse)} meV/Å. "
+    sentence += f"; the {evaluation.empirical}: {_force_text(theirs)}. "
     if theirs.rmse > ours.rmse:
         return sentence + f"The network's error is {words}."
     return sentence + f"The network does not beat it: its error is {words}."
@@ -67,6 +70,10 @@ def remarks(evaluation: Evaluation) -> list[str]:
 def _force(evaluation: Evaluation, method: str) -> Score | None:
     errors = evaluation.test_errors.get(method)
     return None if errors is None else errors.overall.force_meV_A
+
+
+def _force_text(score: Score) -> str:
+    return f"{number(score.rmse)}{NBSP}meV/Å"
 
 
 def _elasticity(evaluation: Evaluation) -> list[str]:
@@ -92,7 +99,8 @@ def _distance(found: CubicProperties, dft: CubicProperties) -> str:
     symbols = {"c11": "C₁₁", "c12": "C₁₂", "c44": "C₄₄"}
     worst = max(symbols, key=lambda key: abs(off[key]))
     words = "smaller" if change < 0 else "larger"
-    return f"{abs(change):.1f} mÅ {words} and within {abs(off[worst]):.1f} % ({symbols[worst]})"
+    elastic = f"{abs(off[worst]):.1f}{NBSP}% ({symbols[worst]})"
+    return f"{abs(change):.1f}{NBSP}mÅ {words} and within {elastic}"
 
 
 def _labels(evaluation: Evaluation) -> str:

@@ -90,8 +90,8 @@ def test_asking_twice_asks_the_same_questions():
     assert first == second
 
 
-@pytest.mark.parametrize("guess", [3.43, 3.76])
-def test_a_guess_five_percent_off_costs_three_more_volumes(guess):
+@pytest.mark.parametrize("guess", [3.47, 3.71])
+def test_a_guess_three_percent_off_costs_three_more_volumes(guess):
     evaluate = Counted(EMT())
     result = cubic_properties(evaluate, EvaluateSpec(element="Cu", lattice_constant=guess))
     exact = cubic_properties(Counted(EMT()), EvaluateSpec(element="Cu", lattice_constant=3.59))
@@ -101,9 +101,7 @@ def test_a_guess_five_percent_off_costs_three_more_volumes(guess):
 
 
 def test_no_minimum_near_the_guess_is_an_error_with_the_range():
-    with pytest.raises(
-        FwNnpError, match=r"no minimum between .* 3\.854 and 4\.223 Å"
-    ):
+    with pytest.raises(FwNnpError, match=r"no minimum between .* 3\.915 and 4\.192 Å"):
         cubic_properties(Counted(EMT()), EvaluateSpec(element="Cu", lattice_constant=4.1))
 
 
@@ -176,7 +174,7 @@ def test_equation_of_state_recovers_its_own_parameters():
             for c in cells
         ]
 
-    result = cubic_properties(evaluate, EvaluateSpec(element="Al", lattice_constant=4.1))
+    result = cubic_properties(evaluate, EvaluateSpec(element="Al", lattice_constant=4.05))
     assert result.a0 == pytest.approx((4 * volume) ** (1 / 3), abs=1e-6)
     assert result.bulk_modulus == pytest.approx(modulus, rel=1e-6)
     assert result.energy_per_atom == pytest.approx(-3.0, abs=1e-8)
