@@ -19,7 +19,7 @@ from . import launchpad, mongod
 from .engines import REMEDIES, Programs, find_programs
 from .private import readable_by_others
 
-Status = Literal["ok", "warn", "fail"]
+State = Literal["ok", "warn", "fail"]
 
 PACKAGES = ("fireworks", "pymongo", "ase", "pymatgen", "custodian", "torch", "numpy", "vesin")
 PSEUDOPOTENTIALS = Path(__file__).parents[1] / "dft" / "pseudo"
@@ -31,7 +31,7 @@ class Check:
     """One row of the table."""
 
     name: str
-    status: Status
+    state: State
     """``ok``; ``warn``: works without, or with less; ``fail``: the demo cannot run."""
     found: str
     remedy: str = ""
@@ -64,7 +64,7 @@ def checks(directory: Path) -> list[Check]:
 
 def _python() -> Check:
     found = f"{platform.python_version()} ({sys.executable})"
-    return Check(name="Python", status="ok", found=found)
+    return Check(name="Python", state="ok", found=found)
 
 
 def _packages() -> Check:
@@ -77,11 +77,11 @@ def _packages() -> Check:
     if missing:
         return Check(
             name="packages",
-            status="fail",
+            state="fail",
             found=f"missing: {', '.join(missing)}",
             remedy="say 'make env', or: pip install -e '.[engines]'",
         )
-    return Check(name="packages", status="ok", found=", ".join(versions))
+    return Check(name="packages", state="ok", found=", ".join(versions))
 
 
 def _launchpad_file(directory: Path) -> Check:
@@ -93,19 +93,19 @@ def _launchpad_file(directory: Path) -> Check:
     if launchpad.has_secret(settings) and readable_by_others(path):
         return Check(
             name="launchpad file",
-            status="warn",
+            state="warn",
             found=f"{path.name} holds a password and others can read it",
             remedy=f"chmod 600 {path}",
         )
     found = f"{path.name}: database {settings.name} at {settings.address}"
-    return Check(name="launchpad file", status="ok", found=found)
+    return Check(name="launchpad file", state="ok", found=found)
 
 
 def _mongod(directory: Path, programs: Programs) -> Check:
     server = mongod.status(directory)
     if server is not None:
         found = f"private server runs: pid {server.pid}, port {server.port}"
-        return Check(name="mongod", status="ok", found=found)
+        return Check(name="mongod", state="ok", found=found)
     return _starts("mongod", lambda: _first_line([*programs.require("mongod"), "--version"]))
 
 
@@ -120,11 +120,11 @@ def _server(directory: Path) -> Check:
     if "setName" not in hello and hello.get("msg") != "isdbgrid":
         return Check(
             name="MongoDB server",
-            status="warn",
+            state="warn",
             found=f"{version}, standalone: a crash can lose acknowledged writes",
             remedy="run it as a replica set of one: mongod --replSet rs0, then rs.initiate()",
         )
-    return Check(name="MongoDB server", status="ok", found=f"{version}, answers")
+    return Check(name="MongoDB server", state="ok", found=f"{version}, answers")
 
 
 def _lammps(programs: Programs) -> Check:
@@ -136,8 +136,8 @@ def _lammps(programs: Programs) -> Check:
 def _potentials(programs: Programs) -> Check:
     name = "LAMMPS potentials"
     if programs.potentials is None:
-        return Check(name=name, status="fail", found="no folder", remedy=REMEDIES["potentials"])
-    return Check(name=name, status="ok", found=str(programs.potentials))
+        return Check(name=name, state="fail", found="no folder", remedy=REMEDIES["potentials"])
+    return Check(name=name, state="ok", found=str(programs.potentials))
 
 
 def _espresso(programs: Programs) -> Check:
@@ -152,20 +152,20 @@ def _pseudopotentials() -> Check:
     if not files:
         return Check(
             name="pseudopotentials",
-            status="fail",
+            state="fail",
             found=f"none in {PSEUDOPOTENTIALS}",
             remedy="install fw_nnp anew; or name your own folder as pseudo_dir in the campaign",
         )
-    return Check(name="pseudopotentials", status="ok", found=f"shipped: {', '.join(files)}")
+    return Check(name="pseudopotentials", state="ok", found=f"shipped: {', '.join(files)}")
 
 
 def _queue() -> Check:
     for program, queue in (("sbatch", "Slurm"), ("qsub", "PBS or SGE"), ("bsub", "LSF")):
         if found := shutil.which(program):
-            return Check(name="queue", status="ok", found=f"{queue} ({found})")
+            return Check(name="queue", state="ok", found=f"{queue} ({found})")
     return Check(
         name="queue",
-        status="warn",
+        state="warn",
         found="none: campaigns run on this machine",
         remedy="on a cluster work on a login node, where sbatch is on PATH",
     )
@@ -176,12 +176,12 @@ def _gpu() -> Check:
     try:
         torch = importlib.import_module("torch")
     except ImportError as error:
-        return Check(name=name, status="fail", found=str(error), remedy="say 'make env'")
+        return Check(name=name, state="fail", found=str(error), remedy="say 'make env'")
     if torch.cuda.is_available():
-        return Check(name=name, status="ok", found=torch.cuda.get_device_name(0))
+        return Check(name=name, state="ok", found=torch.cuda.get_device_name(0))
     return Check(
         name=name,
-        status="warn",
+        state="warn",
         found=f"none for torch {torch.__version__}: training runs on the CPU",
         remedy="on a node with a GPU install a CUDA build of torch",
     )
@@ -189,21 +189,21 @@ def _gpu() -> Check:
 
 def _disk(directory: Path) -> Check:
     free = shutil.disk_usage(directory).free
-    status: Status = "ok" if free > 5 * _GB else "warn" if free > 2 * _GB else "fail"
-    remedy = "" if status == "ok" else "free some: a campaign with its database takes 2 to 5 GB"
-    return Check(name="disk", status=status, found=f"{free / _GB:.0f} GB free", remedy=remedy)
+    state: State = "ok" if free > 5 * _GB else "warn" if free > 2 * _GB else "fail"
+    remedy = "" if state == "ok" else "free some: a campaign with its database takes 2 to 5 GB"
+    return Check(name="disk", state=state, found=f"{free / _GB:.0f} GB free", remedy=remedy)
 
 
 def _starts(name: str, look: Callable[[], str]) -> Check:
     try:
-        return Check(name=name, status="ok", found=look())
+        return Check(name=name, state="ok", found=look())
     except FwNnpError as error:
         return _failed(name, error)
 
 
 def _failed(name: str, error: FwNnpError) -> Check:
     found = f"{error.place}: {error.message}" if error.place else error.message
-    return Check(name=name, status="fail", found=found, remedy=error.remedy)
+    return Check(name=name, state="fail", found=found, remedy=error.remedy)
 
 
 def _first_line(argv: list[str], mark: str = "") -> str:

@@ -69,7 +69,7 @@ def find_programs(overrides: Mapping[str, str | list[str]] | None = None) -> Pro
     Parameters
     ----------
     overrides
-        ``env`` of a worker file; ``lmp_cmd``, ``pw_cmd`` and ``mongod_cmd`` are read from it,
+        ``env`` of a worker file; ``lmp_cmd`` and ``pw_cmd`` are read from it,
         as a list or as a text that is split like a command line (no shell runs it).
 
     Raises
@@ -81,7 +81,7 @@ def find_programs(overrides: Mapping[str, str | list[str]] | None = None) -> Pro
     return Programs(
         lmp=_override(given, "lmp_cmd") or _program("lmp"),
         pw=_override(given, "pw_cmd") or _program("pw.x") or _qepy(),
-        mongod=_override(given, "mongod_cmd") or _program("mongod") or _mongod_wheel(),
+        mongod=_program("mongod") or _mongod_wheel(),
         potentials=_potentials(),
     )
 

@@ -20,13 +20,13 @@ def test_a_machine_with_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "PACKAGES", ("numpy", "no-such-package"))
     monkeypatch.setenv("PATH", "")
     found = rows(tmp_path)
-    failed = {name for name, check in found.items() if check.status == "fail"}
+    failed = {name for name, check in found.items() if check.state == "fail"}
     assert failed == {
         *("packages", "launchpad file", "mongod", "MongoDB server", "LAMMPS"),
         *("LAMMPS potentials", "Quantum ESPRESSO", "pseudopotentials"),
     }
-    assert found["queue"].status == "warn"
-    assert all(check.remedy for check in found.values() if check.status != "ok")
+    assert found["queue"].state == "warn"
+    assert all(check.remedy for check in found.values() if check.state != "ok")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -39,15 +39,15 @@ def test_a_program_that_is_there_but_does_not_start(tmp_path, monkeypatch):
     found = Programs(lmp=[str(broken)], pw=["/nonexistent"], mongod=[], potentials=None)
     monkeypatch.setattr(doctor, "find_programs", lambda: found)
     assert "libmpi.so.12" in rows(tmp_path)["LAMMPS"].found
-    assert rows(tmp_path)["Quantum ESPRESSO"].status == "fail"
+    assert rows(tmp_path)["Quantum ESPRESSO"].state == "fail"
 
 
 @pytest.mark.engines
 def test_real_engines_really_start(lmp, pw, mongod_program, launchpad_file):
     found = rows(launchpad_file.parent)
     for name in ("LAMMPS", "Quantum ESPRESSO", "mongod", "MongoDB server", "launchpad file"):
-        assert found[name].status == "ok", found[name]
+        assert found[name].state == "ok", found[name]
     assert "PWSCF v." in found["Quantum ESPRESSO"].found
     assert "Simulator" in found["LAMMPS"].found
     (launchpad_file.parent / FILE).chmod(0o644)
-    assert rows(launchpad_file.parent)["launchpad file"].status == "warn"
+    assert rows(launchpad_file.parent)["launchpad file"].state == "warn"

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# One CPU and one training worker on this machine; Ctrl-C stops both in good order.
+# Start it in the directory of my_launchpad.yaml.
+set -euo pipefail
+launchers=$(cd "$(dirname "$0")" && pwd)
+export FW_CONFIG_FILE=$launchers/FW_config.yaml
+PATH=$launchers/../../.venv/bin:$PATH
+
+fw-nnp work --category md,dft --cores "$(nproc)" --forever &
+cpu=$!
+fw-nnp work --category gpu --cores "$(nproc)" --forever &
+gpu=$!
+trap 'kill -TERM $cpu $gpu' INT TERM
+wait $cpu $gpu || wait $cpu $gpu # a signal ends the first wait, the second waits for the workers
