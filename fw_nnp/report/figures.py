@@ -202,9 +202,8 @@ def demo_figure(evaluation: Evaluation) -> Figure | None:
         figure = Figure(figsize=(13.0, 4.3))
         ratios = [1, 1, 1.45] if evaluation.properties else [1, 1]
         grid = figure.subplots(1, len(ratios), width_ratios=ratios, gridspec_kw={"wspace": 0.06})
-        limits = common_range(
-            [points_of(evaluation, m, "forces") for m in ("eam", "potential")], "forces"
-        )
+        points = {m: points_of(evaluation, m, "forces") for m in ("eam", "potential")}
+        shared = common_range(list(points.values()), "forces")
         for axes, method in zip(grid, points, strict=False):
             parity_axes(axes, points[method], shared)
             axes.set_title(f"Forces, {names[method]}")
