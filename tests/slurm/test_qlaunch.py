@@ -53,9 +53,10 @@ def test_training_is_reserved_with_its_own_resources(cluster, launchpad):
     cluster.say("qlaunch", "-s", "-r", *files, "rapidfire", "-m", "2", "--nlaunches", "1")
     wait_for(launchpad, train.fw_id, "COMPLETED")
     (job,) = cluster.home.rglob("launcher_*/job")
-    assert re.search(r"TimeLimit=00:07:00", job.read_text())
-    assert "gres/gpu" in job.read_text() or "gpu:1" in job.read_text()
-    assert re.search(r"SLURM|JobName=train", job.read_text())
+    shown = job.read_text()
+    assert "TimeLimit=00:07:00" in shown
+    assert re.search(r"TresPerNode=gres[:/]gpu:1", shown)
+    assert "JobName=train" in shown  # reservation mode names the job after its Firework
 
 
 def test_qlaunch_ends_when_nothing_is_left(cluster, launchpad):
