@@ -1,7 +1,7 @@
 """Which frames are worth a DFT label.
 
 A selector only ranks the frames of one phase; quotas by phase, the force window, near-duplicates
-and the spread over trajectories are the same for all of them.
+and the spread over samplers and trajectories are the same for all of them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 
 DUPLICATE = 0.02
 """Frames nearer than this in standardised features (unrelated ones: 1.4) are the same thing."""
-_SHARE = 2.0  # a trajectory gives at most this times its even share, unless others run short
 
 
 class Selector(Protocol):
@@ -92,9 +91,8 @@ def select_frames(
     chosen: list[str] = []
     for phase, wished in spec.phases.items():
         rows = [row for row, frame in enumerate(frames) if frame.phase == phase and fit[row]]
-        picked = _pick(
-            [frames[row].trajectory for row in rows], values[rows], wished, selector, seed
-        )
+        order = selector(values[rows], np.random.default_rng(seed)) if rows else iter(())
+        picked = _pick(order, [frames[row] for row in rows], values[rows], wished)
         chosen += [frames[rows[row]].configuration.id for row in picked]
         if len(picked) < wished:
             log.warning(
@@ -117,24 +115,41 @@ def _fits(frame: Frame, label: Label, spec: SelectSpec) -> bool:
 
 
 def _pick(
-    trajectories: Sequence[str], values: FloatArray, wished: int, selector: Selector, seed: int
+    order: Iterator[int], frames: Sequence[Frame], values: FloatArray, wished: int
 ) -> list[int]:
-    """Up to `wished` rows in the selector's order, no near-duplicates, spread over trajectories."""
-    if not trajectories:
-        return []
-    cap = max(1.0, _SHARE * wished / len(set(trajectories)))
-    taken: list[int] = []
+    """Up to `wished` rows in `order`, without near-duplicates.
+
+    Rows of a sampler or a trajectory that has given its share wait until the others run short.
+    """
+    shares = _shares(frames, wished)
     counts: Counter[str] = Counter()
+    taken: list[int] = []
     postponed: list[int] = []
-    order = selector(values, np.random.default_rng(seed))
-    for rows, limit in ((order, cap), (iter(postponed), np.inf)):
+    for rows, fair in ((order, True), (iter(postponed), False)):
         while len(taken) < wished and (row := next(rows, None)) is not None:
-            if counts[trajectories[row]] >= limit:
+            givers = (frames[row].sampler, frames[row].trajectory)
+            if fair and any(counts[giver] >= shares[giver] for giver in givers):
                 postponed.append(row)
             elif _is_new(values, row, taken):
-                counts[trajectories[row]] += 1
+                counts.update(givers)
                 taken.append(row)
     return taken
+
+
+def _shares(frames: Sequence[Frame], wished: int) -> dict[str, float]:
+    """How many frames each sampler, and each trajectory within its sampler, should give at most.
+
+    Samplers share evenly, so that strained crystals, which make the elastic constants, are not
+    crowded out by hot frames; a trajectory gives up to twice its even share, so that a split by
+    trajectory finds the phase in all its parts.
+    """
+    samplers = {frame.trajectory: frame.sampler for frame in frames}
+    lengths = Counter(samplers.values())
+    even = wished / max(1, len(lengths))
+    return {
+        **{sampler: even for sampler in lengths},
+        **{name: max(1.0, 2.0 * even / lengths[kind]) for name, kind in samplers.items()},
+    }
 
 
 def _is_new(values: FloatArray, row: int, taken: Sequence[int]) -> bool:

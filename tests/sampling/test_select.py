@@ -72,6 +72,23 @@ def test_a_trajectory_gives_more_where_the_others_run_short():
     assert counts["trj-0"] == 25
 
 
+def test_samplers_share_a_phase_evenly():
+    frames, labels = pool()
+    strained = [
+        Frame(
+            configuration=noisy("fcc", 4.0 + 0.01 * i, (1, 1, 1), 0.0),
+            trajectory=f"trj-strain-{i % 2}",
+            sampler="strain",
+            phase="solid",
+        )
+        for i in range(20)
+    ]
+    labels += [label(frame, force=0.0) for frame in strained]
+    chosen = select_frames(frames + strained, labels, spec(phases={"solid": 20}), seed=1)
+    by_id = {frame.configuration.id: frame for frame in frames + strained}
+    assert Counter(by_id[id_].sampler for id_ in chosen) == {"x": 10, "strain": 10}
+
+
 def test_forces_above_the_window_and_large_cells_are_left_out():
     frames, labels = pool()
     wild = {frames[i].configuration.id for i in range(0, 120, 3)}
