@@ -20,10 +20,9 @@ FLOORS = (
     ("potentials",),
     ("store", "sampling", "dft", "nnp", "properties", "exchange"),
     ("report", "services"),
-    ("firetasks",),
     ("workflows",),
+    ("firetasks",),
     ("cli",),
-    ("__main__",),
 )
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 # The contract checks for plug-ins stand outside the house and may look at every room.

@@ -18,6 +18,12 @@ Data = Annotated[
 Description = Annotated[
     Path | None, typer.Option(help="YAML that describes units, species and virials of the files.")
 ]
+#: Columns of the table -> the trainer's names.
+QUANTITIES = {
+    "energy meV/atom": "validation_energy",
+    "force meV/Å": "validation_forces",
+    "stress GPa": "validation_stress",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -37,10 +43,12 @@ def train(
 
     Example: `fw-nnp train --data al.extxyz --out al-potential`
     """
-    from rich.progress import Progress, TextColumn
+    from rich.progress import Progress, TaskID, TextColumn
 
-    from fw_nnp.core.specs import FileTrainSpec, load_yaml, parse
+    from fw_nnp.core.parsing import load_yaml, parse
+    from fw_nnp.core.specs import FileTrainSpec
     from fw_nnp.core.splits import split
+    from fw_nnp.nnp.trainer import Progress as StageProgress
     from fw_nnp.nnp.trainer import train_stage
 
     content = load_yaml(config) if config else {}
@@ -57,6 +65,10 @@ def train(
     with Progress(*columns, console=err) as bar:
         for stage in spec.stages:
             line = bar.add_task(stage.name, total=1.0, errors="")
+
+            def draw(done: StageProgress, line: TaskID = line) -> None:
+                bar.update(line, completed=done.fraction, errors=_errors(done.record))
+
             result = train_stage(
                 stage,
                 spec.model,
@@ -65,13 +77,19 @@ def train(
                 directory / stage.name,
                 seed=spec.seed,
                 start_from=models.get(stage.start_from) if stage.start_from else None,
-                progress=lambda p, line=line: bar.update(
-                    line, completed=p.fraction, errors=p.summary
-                ),
+                progress=draw,
             )
             bar.update(line, completed=1.0)
             models[stage.name] = result.model_path
-            rows.append({"stage": stage.name, "wall_s": result.wall_s, **result.best})
+            best = [row for row in result.history if row["epoch"] == result.best_epoch]
+            rows.append(
+                {
+                    "stage": stage.name,
+                    "epochs": len(result.history),
+                    "wall_s": result.wall_s,
+                    **{q: best[0][key] if best else None for q, key in QUANTITIES.items()},
+                }
+            )
     model = directory / "model.pt"
     partial = directory / "model.pt.part"
     partial.write_bytes(result.model_path.read_bytes())
@@ -113,6 +131,12 @@ def evaluate(
         if isinstance(value, dict) and "rmse" in value
     ]
     print_table(rows, title=f"{len(items)} configurations")
+
+
+def _errors(record: dict[str, Any]) -> str:
+    """The newest validation errors, for the progress bar."""
+    shown = {q.split()[1]: record.get(key) for q, key in QUANTITIES.items()}
+    return "  ".join(f"{value:.3g} {unit}" for unit, value in shown.items() if value)
 
 
 def _read(path: Path, description: Path | None) -> list[LabelledConfiguration]:

@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 from ase.data import atomic_numbers
 from pydantic import AfterValidator, Field, model_validator
 
-from fw_nnp.core.specs import Spec, load_yaml, parse
+from fw_nnp.core.parsing import load_yaml, parse
+from fw_nnp.core.specs import Spec
 from fw_nnp.core.units import parse_quantity
 
 VOIGT_NAMES = ("xx", "yy", "zz", "yz", "xz", "xy")

@@ -28,7 +28,12 @@ from fw_nnp.store.store import Store
 
 from .base import Context
 
-HISTORY_KEYS = ("energy_meV_atom", "force_meV_A", "stress_GPa")
+#: The report's names of the validation errors -> the trainer's.
+HISTORY = {
+    "energy_meV_atom": "validation_energy",
+    "force_meV_A": "validation_forces",
+    "stress_GPa": "validation_stress",
+}
 
 
 def evaluate(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,7 +75,7 @@ def evaluate(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
             ),
         ),
         test_errors={
-            "potential": stage_errors[spec.train.stages[-1].name],
+            "potential": compare(test, predict(files[models[-1]], configurations)),
             "eam": compare(test, empirical["test"], shift=shift),
         },
         stage_errors=stage_errors,
@@ -142,8 +147,9 @@ def _stage_errors(
 ) -> Errors:
     """Test errors of one stage's model.
 
-    Every stage gets the same constant shift per atom from the training labels, so that the
-    first one, which knows the empirical zero of energy only, is compared fairly.
+    The stages on empirical labels know the empirical zero of energy only: all stages are
+    compared after a constant shift per atom, fitted on the training labels. The final
+    potential is compared without one, as it is used.
     """
     shift = fit_shift(parts["train"], predict(model, [i.configuration for i in parts["train"]]))
     return compare(parts["test"], predict(model, configurations), shift=shift)
@@ -170,7 +176,8 @@ def _properties(context: Context, model: Path) -> tuple[dict[str, CubicPropertie
 def _empirical_name(context: Context) -> str:
     sample = context.spec.sample
     potential = sample.translate.potential if sample.translate else sample.potential
-    return Path(potential.file).name or potential.engine
+    name = Path(potential.file).name.split(".")[0]
+    return f"EAM {name}" if name else potential.engine.upper()
 
 
 def _history(model: Document, labels: str) -> History:
@@ -180,9 +187,9 @@ def _history(model: Document, labels: str) -> History:
         labels=labels,
         epoch=tuple(row["epoch"] for row in rows),
         errors={
-            key: tuple(row["validation"][key] for row in rows)
-            for key in HISTORY_KEYS
-            if all(row["validation"].get(key) is not None for row in rows)
+            name: tuple(row[key] for row in rows)
+            for name, key in HISTORY.items()
+            if all(row[key] is not None for row in rows)
         },
     )
 

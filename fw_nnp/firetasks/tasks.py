@@ -9,7 +9,8 @@ from typing import Any
 from fireworks import FWAction
 
 from fw_nnp.core.errors import SpecError
-from fw_nnp.core.specs import CampaignSpec, parse
+from fw_nnp.core.parsing import parse
+from fw_nnp.core.specs import CampaignSpec
 from fw_nnp.store.mongo import MongoDocuments
 from fw_nnp.store.store import Store
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ..core.errors import EngineError, SpecError
-from ..core.specs import Spec, load_yaml, parse
+from ..core.parsing import load_yaml, parse
+from ..core.specs import Spec
 from . import mongod
 from .private import readable_by_others, write_private
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from fireworks import LaunchPad
 
-from fw_nnp.core.specs import CampaignSpec, parse
+from fw_nnp.core.parsing import parse
+from fw_nnp.core.specs import CampaignSpec
 from fw_nnp.sampling.protocols import sampling_runs
 from fw_nnp.store.store import Store
 

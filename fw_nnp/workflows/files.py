@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fw_nnp.core.errors import SpecError
-from fw_nnp.core.specs import CampaignSpec, load_yaml, merged, parse
+from fw_nnp.core.parsing import load_yaml, merged, parse
+from fw_nnp.core.specs import CampaignSpec
 
 PLANNER = "{{fw_nnp.firetasks.PlanCampaign}}"
 

@@ -8,7 +8,8 @@ import pytest
 import stand_ins
 
 from fw_nnp.core.errors import FwNnpError
-from fw_nnp.core.specs import CampaignSpec, merged, parse
+from fw_nnp.core.parsing import merged, parse
+from fw_nnp.core.specs import CampaignSpec
 from fw_nnp.firetasks.inline import run_inline
 from fw_nnp.firetasks.report import export_report, stored_evaluation
 from fw_nnp.properties.evaluation import report_json

@@ -10,7 +10,8 @@ from ase.io import write
 
 from fw_nnp.core.atoms import to_atoms
 from fw_nnp.core.errors import SpecError
-from fw_nnp.core.specs import SampleSpec, parse
+from fw_nnp.core.parsing import parse
+from fw_nnp.core.specs import SampleSpec
 from fw_nnp.sampling import SamplingRun, run_sampling, sampling_runs, tag
 
 from .conftest import EAM, EMT, noisy

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from fw_nnp.core.errors import SamplingError, SpecError
+from fw_nnp.core.parsing import parse
 from fw_nnp.core.records import Frame, Label
-from fw_nnp.core.specs import SelectSpec, parse
+from fw_nnp.core.specs import SelectSpec
 from fw_nnp.sampling import SELECTORS, select_frames
 from fw_nnp.sampling.features import features, standardised
 from fw_nnp.sampling.select import farthest_point, stride

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from fw_nnp.core.errors import SpecError
+from fw_nnp.core.parsing import parse
 from fw_nnp.core.records import Configuration, Frame
-from fw_nnp.core.specs import TranslationSpec, parse
+from fw_nnp.core.specs import TranslationSpec
 from fw_nnp.sampling import tag, translate
 
 from .conftest import EMT, gas, noisy

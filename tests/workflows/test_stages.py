@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import stand_ins
 
-from fw_nnp.core.specs import CampaignSpec, parse
+from fw_nnp.core.parsing import parse
+from fw_nnp.core.specs import CampaignSpec
 from fw_nnp.workflows.stages import CampaignState, ready_workflows
 
 SPEC = parse(CampaignSpec, stand_ins.campaign(), place="test")

@@ -9,7 +9,8 @@ import stand_ins
 from fireworks import LaunchPad
 
 from fw_nnp.core.errors import SpecError
-from fw_nnp.core.specs import CampaignSpec, parse
+from fw_nnp.core.parsing import parse
+from fw_nnp.core.specs import CampaignSpec
 from fw_nnp.store.mongo import MongoDocuments
 from fw_nnp.store.store import Store
 from fw_nnp.workflows.stages import Step, relabel_step, training_chain
