@@ -95,7 +95,7 @@ class EmtPotential:
                 snapshots.append(
                     Snapshot(
                         configuration=configuration,
-                        label=self.label([configuration], directory)[0],
+                        label=label_from_calculator(configuration, atoms.calc, self.theory.id),
                         step=step,
                         time=step * timestep,
                         temperature=atoms.get_temperature(),
