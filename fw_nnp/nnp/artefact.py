@@ -8,7 +8,8 @@ from typing import Any
 
 from ..core.errors import CheckpointMismatch
 from ..core.hashing import digest
-from ..core.specs import ModelSpec, parse
+from ..core.parsing import parse
+from ..core.specs import ModelSpec
 from . import checkpoint
 from .models import MODELS
 from .potential import Potential

@@ -1,4 +1,8 @@
-"""Cells of atoms as constant tensors, one by one and joined into batches."""
+"""Cells of atoms as constant tensors, one by one and joined into batches.
+
+A model takes a sequence of batches at once, because no pair crosses from one to another: large
+cells stay where they are in memory, small ones are joined so that no operation is tiny.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from ..core.errors import SpecError
 from ..core.records import Configuration
 from .neighbours import Neighbourhood
 
+JOINED_ATOMS = 48  # as many as fit the cache of a core with their pairs
 TOO_CLOSE = 1e-3  # Å; below, directions between atoms have no meaning
 
 
@@ -28,8 +33,8 @@ class AtomBatch:
         (A, ...) constants per atom that models append; (A, 0) before.
     species
         (A,) index into the model's elements.
-    neighbour_species
-        (A, J).
+    neighbours
+        (A, J) index of the neighbour among the A atoms (the atom itself in unused slots).
     reverse
         (A, J) flat index of the same pair as seen from the neighbour.
     structure
@@ -41,7 +46,7 @@ class AtomBatch:
     pairs: Tensor
     moments: Tensor
     species: Tensor
-    neighbour_species: Tensor
+    neighbours: Tensor
     reverse: Tensor
     structure: Tensor
     volumes: Tensor
@@ -71,7 +76,7 @@ def join(batches: Sequence[AtomBatch], cutoff: float) -> AtomBatch:
     n_atoms = sum(batch.n_atoms for batch in batches)
     pairs = first.pairs.new_empty(n_atoms, first.pairs.shape[1], n_slots)
     reverse = torch.arange(n_atoms * n_slots).view(n_atoms, n_slots)
-    neighbour_species = torch.zeros(n_atoms, n_slots, dtype=torch.int64)
+    neighbours = torch.arange(n_atoms)[:, None].repeat(1, n_slots)
     structure = torch.empty(n_atoms, dtype=torch.int64)
     start = structures = 0
     for batch in batches:
@@ -83,7 +88,7 @@ def join(batches: Sequence[AtomBatch], cutoff: float) -> AtomBatch:
         reverse[rows, :slots] = batch.reverse + start * n_slots
         if slots < n_slots:
             reverse[rows, :slots] += (batch.reverse // slots) * (n_slots - slots)
-        neighbour_species[rows, :slots] = batch.neighbour_species
+        neighbours[rows, :slots] = batch.neighbours + start
         structure[rows] = batch.structure + structures
         start += batch.n_atoms
         structures += batch.n_structures
@@ -91,11 +96,32 @@ def join(batches: Sequence[AtomBatch], cutoff: float) -> AtomBatch:
         pairs=pairs,
         moments=torch.cat([batch.moments for batch in batches]),
         species=torch.cat([batch.species for batch in batches]),
-        neighbour_species=neighbour_species,
+        neighbours=neighbours,
         reverse=reverse,
         structure=structure,
         volumes=torch.cat([batch.volumes for batch in batches]),
     )
+
+
+def gather(batches: Sequence[AtomBatch], cutoff: float) -> list[AtomBatch]:
+    """The same structures in the same order, runs of small batches joined."""
+    gathered: list[AtomBatch] = []
+    run: list[AtomBatch] = []
+    for batch in batches:
+        if run and sum(b.n_atoms for b in run) + batch.n_atoms > JOINED_ATOMS:
+            gathered.append(join(run, cutoff))
+            run = []
+        run.append(batch)
+    return [*gathered, join(run, cutoff)]
+
+
+def structures(batches: Sequence[AtomBatch]) -> Tensor:
+    """Index of the structure of every atom, counted through all batches."""
+    found, count = [], 0
+    for batch in batches:
+        found.append(batch.structure + count)
+        count += batch.n_structures
+    return torch.cat(found)
 
 
 def geometry(
@@ -130,7 +156,7 @@ def geometry(
         pairs=torch.from_numpy(found.vectors).to(dtype),
         moments=torch.empty(configuration.n_atoms, 0, dtype=dtype),
         species=species,
-        neighbour_species=species[torch.from_numpy(found.neighbours)],
+        neighbours=torch.from_numpy(found.neighbours),
         reverse=torch.from_numpy(found.reverse),
         structure=torch.zeros(configuration.n_atoms, dtype=torch.int64),
         volumes=torch.tensor([configuration.volume if all(configuration.pbc) else 1.0]).double(),

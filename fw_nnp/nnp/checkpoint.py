@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +53,16 @@ def load(path: Path) -> dict[str, Any]:
     CheckpointMismatch
         Written by another schema.
     """
+    if not path.is_file():
+        raise TrainingError("no such file", place=str(path))
+    remedy = "delete the file and train again, or name a file that fw_nnp wrote"
+    if not zipfile.is_zipfile(path):
+        raise TrainingError("cannot be read: cut short or foreign", place=str(path), remedy=remedy)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise TrainingError("no such file", place=str(path)) from None
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise TrainingError(
-            f"cannot be read: {str(error).splitlines()[0]}",
-            place=str(path),
-            remedy="delete the file and train again, or name a model that fw_nnp wrote",
-        ) from error
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+        message = f"cannot be read: {str(error).splitlines()[0]}"
+        raise TrainingError(message, place=str(path), remedy=remedy) from error
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:
         raise CheckpointMismatch(

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..core.records import Configuration, LabelledConfiguration
-from .batch import AtomBatch, geometry, join
+from .batch import AtomBatch, gather, geometry
 from .loss import Targets
 from .neighbours import find_neighbours
 from .potential import Potential
@@ -93,20 +93,20 @@ class CellSet:
         with torch.no_grad():
             sample = self._model.prepare(self.cells[0].batch)
         per_slot = 4 * (sample.pairs.shape[1] + sample.moments[0].numel() / sample.pairs.shape[2])
-        return int(per_slot * sum(cell.batch.neighbour_species.numel() for cell in self.cells))
+        return int(per_slot * sum(cell.batch.neighbours.numel() for cell in self.cells))
 
-    def take(self, indices: Sequence[int]) -> tuple[AtomBatch, Targets]:
-        """The prepared batch of some cells."""
+    def take(self, indices: Sequence[int]) -> tuple[list[AtomBatch], Targets]:
+        """Prepared batches and targets of some cells."""
         chosen = [self.cells[index] for index in indices]
-        batch = join([cell.batch for cell in chosen], self._model.cutoff)
+        batches = gather([cell.batch for cell in chosen], self._model.cutoff)
         if not self._prepared:
             with torch.no_grad():
-                batch = self._model.prepare(batch)
+                batches = [self._model.prepare(batch) for batch in batches]
         names = Targets.__dataclass_fields__
         targets = {n: torch.cat([getattr(cell.targets, n) for cell in chosen]) for n in names}
-        return batch, Targets(**targets)
+        return batches, Targets(**targets)
 
-    def in_order(self, batch_size: int) -> Iterator[tuple[AtomBatch, Targets]]:
+    def in_order(self, batch_size: int) -> Iterator[tuple[list[AtomBatch], Targets]]:
         """All cells once, as batches."""
         for start in range(0, len(self), batch_size):
             yield self.take(range(start, min(start + batch_size, len(self))))

@@ -82,9 +82,12 @@ def errors(prediction: Prediction, targets: Targets) -> Errors:
     )
 
 
-def unusable(prediction: Prediction, structure: Tensor) -> list[int]:
-    """Indices of the structures whose energy, forces or stress are not finite."""
-    bad = ~torch.isfinite(prediction.energy)
-    bad |= ~torch.isfinite(prediction.stress).all(dim=2).all(dim=1)
-    bad[structure[~torch.isfinite(prediction.forces).all(dim=1)]] = True
+def unusable(prediction: Prediction, targets: Targets, structure: Tensor) -> list[int]:
+    """Indices of the structures whose squared error is not finite."""
+    energy = ((prediction.energy - targets.energy) / targets.n_atoms).square()
+    bad = ~torch.isfinite(energy)
+    stress = (prediction.stress - targets.stress).square().sum(dim=(1, 2))
+    bad |= ~torch.isfinite(stress)
+    forces = (prediction.forces - targets.forces).square().sum(dim=1)
+    bad[structure[~torch.isfinite(forces)]] = True
     return torch.nonzero(bad)[:, 0].tolist()

@@ -6,17 +6,13 @@ p_nl = sum_m A_nlm B_nlm do not change under rotation: a power spectrum (Bartók
 B 87, 184115 (2013)) that has learned which radial functions to pair. One network per element
 maps p to the atomic energy. The cost grows with the number of neighbours, not of pairs of them.
 
-With H = dE/dM, the pair force is written out: g = t + u (v - u.t), where
-
-    v = sum_k f_k' sum_lm H_klm Y_lm     and     t = sum_k (f_k/r) sum_lm H_klm D_lm,l'm' Y_l'm' .
-
-D differentiates solid harmonics, and the projection takes the radial part out of t. Everything
-but H is constant, so that training on forces and stress needs one ordinary backward pass and no
-derivative of the geometry.
+Everything but the contractions and the network is constant under training, and forces are linear in
+H = dE/dM (see `linear_forces`): one ordinary backward pass trains on forces and stress.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -25,6 +21,7 @@ from torch import Tensor, nn
 from ..core.specs import ModelSpec
 from .batch import AtomBatch
 from .harmonics import degrees, ladder, solid_harmonics
+from .linear_forces import apply_sensitivities
 from .network import Network
 from .potential import Potential
 from .radial import radial_functions
@@ -42,8 +39,8 @@ class Moments(Potential):
     conditioner: Tensor
     scale: Tensor
 
-    def __init__(self, spec: ModelSpec, elements: list[str], seed: int = 0) -> None:
-        super().__init__(spec, elements)
+    def __init__(self, spec: ModelSpec, elements: list[str], seed: int) -> None:
+        super().__init__(spec, elements, seed)
         generator = torch.Generator().manual_seed(seed)
         n_functions = len(elements) * spec.n_basis
         n_features = spec.n_radial * (spec.l_max + 1)
@@ -71,36 +68,41 @@ class Moments(Potential):
         distances = (vectors * vectors).sum(1, keepdim=True).sqrt()
         directions = vectors / distances
         values, slopes = radial_functions(distances[:, 0], self.cutoff, self.spec.n_basis)
-        values = self._by_species(self.conditioner @ values, batch.neighbour_species)
-        slopes = self._by_species(self.conditioner @ slopes, batch.neighbour_species)
+        values = self._by_species(self.conditioner @ values, batch)
+        slopes = self._by_species(self.conditioner @ slopes, batch)
         harmonics = solid_harmonics(directions, self.spec.l_max)
         rows = [vectors, directions, slopes, values / distances, harmonics]
         moments = values @ harmonics.transpose(1, 2)
         return replace(batch, pairs=torch.cat(rows, dim=1), moments=moments)
 
-    def _by_species(self, functions: Tensor, neighbour_species: Tensor) -> Tensor:
+    def _by_species(self, functions: Tensor, batch: AtomBatch) -> Tensor:
         """(A, K, J) -> (A, Z K, J), zero outside the block of the neighbour's species."""
         n_species = len(self.elements)
         if n_species == 1:
             return functions
-        blocks = [functions * (neighbour_species == z)[:, None] for z in range(n_species)]
+        species = batch.species[batch.neighbours]
+        blocks = [functions * (species == z)[:, None] for z in range(n_species)]
         return torch.cat(blocks, dim=1)
 
     # ------------------------------------------------------------ energy
 
     def atomic_energies(self, batch: AtomBatch) -> Tensor:
-        return self._sensitivities(self.prepare(batch))[0]
+        return self._sensitivities([self.prepare(batch)])[0]
 
-    def energies_and_pair_forces(self, batch: AtomBatch) -> tuple[Tensor, Tensor]:
-        energies, sensitivities = self._sensitivities(batch)
-        return energies, self._pair_forces(sensitivities, batch.pairs)
+    def evaluate(self, batches: Sequence[AtomBatch]) -> tuple[Tensor, Tensor, Tensor]:
+        energies, sensitivities = self._sensitivities(batches)
+        steps = ladder(self.spec.l_max).to(sensitivities)
+        forces, virials = apply_sensitivities(sensitivities, steps, batches)
+        return energies, forces, virials
 
-    def _sensitivities(self, batch: AtomBatch) -> tuple[Tensor, Tensor]:
+    def _sensitivities(self, batches: Sequence[AtomBatch]) -> tuple[Tensor, Tensor]:
         """Atomic energies (A,) and H = dE/dM (Z K, (l_max + 1)², A), element by element."""
-        moments = batch.moments.permute(1, 2, 0)  # atoms last: vectorised over them
+        # atoms last: vectorised over them
+        moments = torch.cat([batch.moments for batch in batches]).permute(1, 2, 0).contiguous()
         if len(self.elements) == 1:
             return self._of_element(0, moments)
-        groups = [torch.nonzero(batch.species == z)[:, 0] for z in range(len(self.elements))]
+        species = torch.cat([batch.species for batch in batches])
+        groups = [torch.nonzero(species == z)[:, 0] for z in range(len(self.elements))]
         parts = [self._of_element(z, moments[:, :, group]) for z, group in enumerate(groups)]
         back = torch.argsort(torch.cat(groups))
         energies = torch.cat([part[0] for part in parts])[back]
@@ -130,22 +132,6 @@ class Moments(Potential):
         sizes = [2 * degree + 1 for degree in range(self.spec.l_max + 1)]
         parts = [part.sum(1) for part in (first * second).split(sizes, dim=1)]
         return torch.stack(parts, dim=1).flatten(0, 1)
-
-    # ------------------------------------------------------------ forces
-
-    def _pair_forces(self, sensitivities: Tensor, pairs: Tensor) -> Tensor:
-        """g (A, 3, J) of the module's formula; linear in H with constants of the geometry."""
-        n, n_harmonics, n_atoms = sensitivities.shape
-        _, directions, slopes, ratios, harmonics = pairs.split([3, 3, n, n, n_harmonics], dim=1)
-        steps = ladder(self.spec.l_max).to(pairs)
-        lower = steps.shape[2]
-        along = sensitivities.permute(2, 0, 1).contiguous() @ harmonics
-        radial = (along * slopes).sum(1, keepdim=True)
-        lowered = steps.transpose(1, 2).flatten(0, 1) @ sensitivities  # (Z K, 3 lower, A)
-        lowered = lowered.permute(2, 0, 1).contiguous().view(n_atoms, 3 * n, lower)
-        across = (lowered @ harmonics[:, :lower]).view(n_atoms, n, 3, -1)
-        tangent = (across * ratios[:, :, None]).sum(1)
-        return tangent + directions * (radial - (directions * tangent).sum(1, keepdim=True))
 
     # ------------------------------------------------------------ start
 

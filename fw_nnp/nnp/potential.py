@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..core.specs import ModelSpec
-from .batch import AtomBatch
+from .batch import AtomBatch, structures
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,22 +31,8 @@ class Prediction:
     stress: Tensor
 
 
-class _MinusReverse(torch.autograd.Function):
-    """x - x[:, reverse]; a pair's reverse has the pair as its own, so the gradient is the same."""
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, reverse: Tensor) -> Tensor:
-        ctx.save_for_backward(reverse)
-        return rows - rows.index_select(1, reverse)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (reverse,) = ctx.saved_tensors
-        return gradient - gradient.index_select(1, reverse), None
-
-
 class Potential(nn.Module):
-    """Base of all models; a subclass writes `atomic_energies` and may write `sensitivities`.
+    """Base of all models; a subclass writes `atomic_energies` and may write out `evaluate`.
 
     Parameters
     ----------
@@ -54,11 +40,13 @@ class Potential(nn.Module):
         Architecture.
     elements
         Sorted element symbols; species are indices into them.
+    seed
+        Of the random numbers at the start.
     """
 
     reference: Tensor
 
-    def __init__(self, spec: ModelSpec, elements: list[str]) -> None:
+    def __init__(self, spec: ModelSpec, elements: list[str], seed: int) -> None:
         super().__init__()
         self.spec = spec
         self.elements = list(elements)
@@ -76,12 +64,22 @@ class Potential(nn.Module):
         """(A,) eV without reference energies; differentiable in `batch.pairs[:, :3]`."""
         raise NotImplementedError
 
-    def energies_and_pair_forces(self, batch: AtomBatch) -> tuple[Tensor, Tensor]:
-        """Atomic energies (A,) and g = dE/d(vector) of every pair, (A, 3, J) in eV/Å.
+    def evaluate(self, batches: Sequence[AtomBatch]) -> tuple[Tensor, Tensor, Tensor]:
+        """Atomic energies (A,), forces (A, 3) and virials (A, 3, 3) of prepared batches.
 
-        The general way, by differentiating `atomic_energies`; models whose derivative can be
-        written out do so, because training then needs no second differentiation.
+        The general way, by differentiating `atomic_energies` once more in training; models
+        whose derivative can be written out do so, which is several times faster.
         """
+        energies, forces, virials = [], [], []
+        for batch in batches:
+            energy, slopes = self._pair_forces_by_autograd(batch)
+            force, virial = forces_and_virials(slopes, batch)
+            energies.append(energy)
+            forces.append(force)
+            virials.append(virial)
+        return torch.cat(energies), torch.cat(forces), torch.cat(virials)
+
+    def _pair_forces_by_autograd(self, batch: AtomBatch) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
             vectors = batch.vectors.detach().requires_grad_()
             pairs = torch.cat([vectors, batch.pairs[:, 3:]], dim=1)
@@ -89,27 +87,27 @@ class Potential(nn.Module):
             (slopes,) = torch.autograd.grad(energies.sum(), vectors, create_graph=self.training)
         return energies, slopes
 
-    def forward(self, batch: AtomBatch) -> Prediction:
-        """Energy, forces and stress of a prepared batch.
-
-        With g_ij = dE_i/dr_ij: F_i = sum_j (g_ij - g_ji), and the virial of a structure is
-        sum_ij r_ij (x) g_ij.
-        """
-        energies, slopes = self.energies_and_pair_forces(batch)
-        total = energies.double() + self.reference[batch.species]
-        energy = total.new_zeros(batch.n_structures).index_add(0, batch.structure, total)
-
-        rows = slopes.transpose(0, 1).flatten(1)
-        net: Tensor = _MinusReverse.apply(rows, batch.reverse.flatten())
-        forces = net.view(3, batch.n_atoms, -1).sum(2).T
-
-        virials = (batch.vectors @ slopes.transpose(1, 2)).flatten(1)
-        virial = virials.new_zeros(batch.n_structures, 9).index_add(0, batch.structure, virials)
-        volumes = batch.volumes.to(virial.dtype)
-        virial = virial.view(-1, 3, 3)
-        stress = 0.5 * (virial + virial.transpose(1, 2)) / volumes[:, None, None]
+    def forward(self, batches: Sequence[AtomBatch]) -> Prediction:
+        """Energy, forces and stress of every structure of prepared batches."""
+        energies, forces, virials = self.evaluate(batches)
+        structure = structures(batches)
+        species = torch.cat([batch.species for batch in batches])
+        volumes = torch.cat([batch.volumes for batch in batches])
+        total = energies.double() + self.reference[species]
+        energy = total.new_zeros(len(volumes)).index_add(0, structure, total)
+        virial = virials.new_zeros(len(volumes), 3, 3).index_add(0, structure, virials)
+        virial = 0.5 * (virial + virial.transpose(1, 2))
+        stress = virial / volumes.to(virial.dtype)[:, None, None]
         return Prediction(energy=energy, forces=forces, stress=stress)
 
-    def describe(self) -> dict[str, Any]:
-        """Everything but the numbers: what `artefact.load` needs to build the model again."""
-        return {"model": self.spec.model_dump(mode="json"), "elements": self.elements}
+
+def forces_and_virials(slopes: Tensor, batch: AtomBatch) -> tuple[Tensor, Tensor]:
+    """Forces (A, 3) and atomic virials (A, 3, 3) from g_ij = dE_i/dr_ij, (A, 3, J).
+
+    F_i = sum_j (g_ij - g_ji), where g_ji sits in the reverse slot; the virial of atom i is
+    sum_j r_ij (x) g_ij, and its sum over atoms dE/d(strain).
+    """
+    rows = slopes.transpose(0, 1).flatten(1)
+    net = rows - rows.index_select(1, batch.reverse.flatten())
+    forces = net.view(3, batch.n_atoms, -1).sum(2).T
+    return forces, batch.vectors @ slopes.transpose(1, 2)

@@ -19,9 +19,9 @@ from ..core.records import LabelledConfiguration
 from ..core.specs import ModelSpec, StageSpec
 from . import checkpoint
 from .artefact import build, save_model
-from .batch import AtomBatch, join
+from .batch import AtomBatch, join, structures
 from .data import Cell, CellSet, read_cell, shuffled
-from .loss import QUANTITIES, Errors, errors, unusable
+from .loss import QUANTITIES, Errors, Targets, errors, unusable
 from .potential import Potential, Prediction
 from .schedule import fraction_done, learning_rate
 from .transfer import freeze, refit_energies, take_over
@@ -302,26 +302,28 @@ class _Stage:
         return False
 
     def _step(self, indices: list[int], rate: float) -> None:
-        batch, targets = self.training.take(indices)
-        prediction = self.model(batch)
+        batches, targets = self.training.take(indices)
+        prediction = self.model(batches)
         found = errors(prediction, targets)
         loss = found.loss(self.stage.weights)
         if not torch.isfinite(loss):
-            raise self._diverged(indices, prediction, batch)
+            raise self._diverged(indices, prediction, targets, structures(batches))
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.stage.clip)
         if not torch.isfinite(norm):
-            raise self._diverged(indices, prediction, batch)
+            raise self._diverged(indices, prediction, targets, structures(batches))
         self.optimizer.step()
         decay = min(self.stage.ema, (1 + self.counters.step) / (10 + self.counters.step))
         self.average.lerp_(_joined(self.parameters), 1.0 - decay)
         self.squares += found.squares.detach()
         self.counts += found.counts
 
-    def _diverged(self, indices: list[int], prediction: Prediction, batch: AtomBatch) -> Diverged:
-        bad = unusable(prediction, batch.structure) or range(len(indices))
+    def _diverged(
+        self, indices: list[int], prediction: Prediction, targets: Targets, structure: Tensor
+    ) -> Diverged:
+        bad = unusable(prediction, targets, structure) or range(len(indices))
         ids = [self.training.cells[indices[i]].configuration_id for i in bad]
         return Diverged(
             f"the loss is not finite at epoch {self.counters.epoch + 1}, "
@@ -423,8 +425,8 @@ def total_errors(model: Potential, cells: CellSet) -> Errors:
     """Errors over a whole set."""
     largest = max(cell.batch.n_atoms for cell in cells.cells)
     squares, counts = torch.zeros(3).double(), torch.zeros(3).double()
-    for batch, targets in cells.in_order(max(1, VALIDATION_ATOMS // largest)):
-        found = errors(model(batch), targets)
+    for batches, targets in cells.in_order(max(1, VALIDATION_ATOMS // largest)):
+        found = errors(model(batches), targets)
         squares += found.squares.detach()
         counts += found.counts
     return Errors(squares=squares, counts=counts)

@@ -227,11 +227,13 @@ def test_absent_forces_and_stress_are_masked(cells, small_spec, tmp_path):
     mixed = CellSet(model, [read_cell(model, c) for c in [*cells[:4], *bare[4:8]]])
     a, b = (total_errors(model, s) for s in (whole, mixed))
     assert b.counts.tolist() == [8.0, 48.0, 24.0]
-    torch.testing.assert_close(a.squares[1:], b.squares[1:])
+    torch.testing.assert_close(a.squares[1:], b.squares[1:], rtol=1e-5, atol=0.0)
 
 
 def test_divergence_names_the_configurations(cells, small_spec, tmp_path):
-    poisoned = [*cells[:15], relabelled(cells[15], energy=1e200)]
+    forces = np.array(cells[15].label.forces)
+    forces[2, 1] = 1e30
+    poisoned = [*cells[:15], relabelled(cells[15], forces=forces)]
     stage = StageSpec(name="first", epochs=2, batch_size=16)
     with pytest.raises(Diverged, match="not finite") as caught:
         train_stage(stage, small_spec, poisoned, [], tmp_path, seed=1)
@@ -268,7 +270,7 @@ def test_transfer_starts_where_the_first_stage_ended(trained, cells, small_spec,
     )
     old, new = state_of(trained), state_of(result.model_path)
     assert float(new["reference"] - old["reference"]) == pytest.approx(7.0, abs=0.1)
-    assert result.history[0]["validation_energy"] < 100.0
+    assert result.history[0]["validation_energy"] < 1000.0
     kept = stage.model_copy(update={"refit_energies": False})
     result = train_stage(
         kept, small_spec, shifted[:40], shifted[40:], tmp_path / "k", seed=1, start_from=trained
