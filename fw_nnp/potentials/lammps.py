@@ -1,7 +1,7 @@
 """Labels and molecular dynamics through the LAMMPS program.
 
 Labels of any number of configurations take one LAMMPS run: ``rerun`` walks over a dump that
-holds them all, so the potential's tables are read once (some 1,500 cells of 32 atoms a second).
+holds them all, so the tables are read once (about a thousand cells of 32 atoms a second).
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def _switch(x: FloatArray) -> FloatArray:
 def harmonics(degree: int, vectors: FloatArray) -> ComplexArray:
     """(P, 3) -> (P, degree + 1) spherical harmonics Y_lm, m >= 0.
 
-    Polynomials in the unit vector, some ten times faster than scipy, which the tests compare with.
+    Polynomials in the unit vector, some five times faster than scipy, which the tests compare with.
     """
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = vectors / np.maximum(lengths, 1e-9)  # atoms on top of each other have no direction

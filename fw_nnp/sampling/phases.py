@@ -17,7 +17,7 @@ fcc, 4 atoms, 900 K    0.43   0.52   0.56
 
 The perfect crystals have 0.575 (fcc), 0.511 (bcc) and 0.485 (hcp). The value of a melt rises
 in small cells, because an atom's neighbours are images of the same few atoms; a cell of 4 atoms
-stays a crystal with a basis at any temperature below 3000 K, and is tagged so.
+keeps 0.34 or more for 99 % of its atoms at 2000 K: it is tagged solid where larger cells melt.
 """
 
 from __future__ import annotations
