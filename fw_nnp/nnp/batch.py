@@ -103,12 +103,14 @@ def join(batches: Sequence[AtomBatch], cutoff: float) -> AtomBatch:
     )
 
 
-def gather(batches: Sequence[AtomBatch], cutoff: float) -> list[AtomBatch]:
-    """The same structures in the same order, runs of small batches joined."""
+def gather(
+    batches: Sequence[AtomBatch], cutoff: float, atoms: int = JOINED_ATOMS
+) -> list[AtomBatch]:
+    """The same structures in the same order, runs of small batches joined up to `atoms`."""
     gathered: list[AtomBatch] = []
     run: list[AtomBatch] = []
     for batch in batches:
-        if run and sum(b.n_atoms for b in run) + batch.n_atoms > JOINED_ATOMS:
+        if run and sum(b.n_atoms for b in run) + batch.n_atoms > atoms:
             gathered.append(join(run, cutoff))
             run = []
         run.append(batch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -77,14 +77,7 @@ class CellSet:
         self._prepared = bool(cells) and self._prepared_bytes() <= CACHE_BYTES
         if self._prepared:
             with torch.no_grad():
-                self.cells = [
-                    Cell(
-                        configuration_id=cell.configuration_id,
-                        batch=model.prepare(cell.batch),
-                        targets=cell.targets,
-                    )
-                    for cell in cells
-                ]
+                self.cells = [replace(cell, batch=model.prepare(cell.batch)) for cell in cells]
 
     def __len__(self) -> int:
         return len(self.cells)

@@ -39,9 +39,9 @@ def apply_sensitivities(
         f', n ratios f/r, (l_max + 1)² harmonics.
     """
     n, _, n_atoms = sensitivities.shape
-    lowered = torch.tensordot(steps, sensitivities, dims=([1], [1]))  # (3, lower, n, A)
-    lowered = lowered.permute(3, 0, 2, 1).contiguous().view(n_atoms, 3 * n, -1)
     direct = sensitivities.permute(2, 0, 1).contiguous()
+    lowered = direct @ steps.transpose(0, 1).flatten(1)  # (A, n, 3 lower)
+    lowered = lowered.view(n_atoms, 3 * n, -1)
     forces, virials = _LinearForces.apply(direct, lowered, batches)
     return forces, virials
 
@@ -83,8 +83,8 @@ def _pair_forces(direct: Tensor, lowered: Tensor, pairs: Tensor) -> Tensor:
     lower = lowered.shape[2]
     _, directions, slopes, ratios, harmonics = pairs.split([3, 3, n, n, n_harmonics], dim=1)
     radial = torch.bmm(direct, harmonics).mul_(slopes).sum(1, keepdim=True)
-    across = torch.bmm(lowered, harmonics[:, :lower]).view(len(pairs), 3, n, -1)
-    tangent = across.mul_(ratios[:, None]).sum(2)
+    across = torch.bmm(lowered, harmonics[:, :lower]).unflatten(1, (n, 3))
+    tangent = across.mul_(ratios[:, :, None]).sum(1)
     radial -= (directions * tangent).sum(1, keepdim=True)
     return tangent.addcmul_(directions, radial)
 
@@ -104,6 +104,6 @@ def _transposed(
     by_pairs += by_forces[:, :, None]
     radial = (directions * by_pairs).sum(1, keepdim=True)
     tangent = by_pairs.addcmul_(directions, radial, value=-1.0)
-    across = (tangent[:, :, None] * ratios[:, None]).view(n_atoms, 3 * n, n_slots)
+    across = (tangent[:, None] * ratios[:, :, None]).view(n_atoms, 3 * n, n_slots)
     by_lowered = torch.bmm(across, harmonics[:, :lower].transpose(1, 2))
     return torch.bmm(radial * slopes, harmonics.transpose(1, 2)), by_lowered

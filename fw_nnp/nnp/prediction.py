@@ -10,7 +10,7 @@ import torch
 
 from ..core.records import Configuration, Label
 from .artefact import load_model, model_id
-from .batch import AtomBatch, gather
+from .batch import AtomBatch, join
 from .data import read_configuration
 from .potential import Potential
 from .repulsion import Baseline
@@ -69,8 +69,8 @@ def _labels(
     read: Sequence[tuple[AtomBatch, Baseline]],
     theory_id: str,
 ) -> list[Label]:
-    batches = gather([batch for batch, _ in read], model.cutoff)
-    prediction = model([model.prepare(batch) for batch in batches])
+    batch = join([batch for batch, _ in read], model.cutoff)
+    prediction = model([model.prepare(batch)])
     forces = prediction.forces.numpy()
     labels = []
     start = 0

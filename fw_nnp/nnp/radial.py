@@ -29,17 +29,17 @@ def radial_functions(distances: Tensor, cutoff: float, count: int) -> tuple[Tens
     """
     x = (distances / cutoff).clamp(max=1.0)
     rest = 1.0 - x * x
-    envelope = rest**4
-    envelope_slope = (-8.0 / cutoff) * x * rest**3
+    envelope = (rest**4)[:, None]
+    envelope_slope = ((-8.0 / cutoff) * x * rest**3)[:, None]
     t = 2.0 * (1.0 - x) ** 2 - 1.0
     t_slope = (-4.0 / cutoff) * (1.0 - x)
+    twice = 2.0 * t
     first = [torch.ones_like(t), t]  # T_k
-    second = [torch.ones_like(t), 2.0 * t]  # U_k, with dT_k/dt = k U_(k-1)
+    second = [torch.zeros_like(t), t_slope, twice * t_slope]  # U_(k-1) dt/dr
     for _ in range(count - 2):
-        first.append(2.0 * t * first[-1] - first[-2])
-        second.append(2.0 * t * second[-1] - second[-2])
-    values = [first[k] * envelope for k in range(count)]
-    slopes = [first[0] * envelope_slope]
-    for k in range(1, count):
-        slopes.append(first[k] * envelope_slope + (k * t_slope) * second[k - 1] * envelope)
-    return torch.stack(values, dim=1), torch.stack(slopes, dim=1)
+        first.append(twice * first[-1] - first[-2])
+        second.append(twice * second[-1] - second[-2])
+    values = torch.stack(first[:count], dim=1)
+    slopes = torch.stack(second[:count], dim=1)  # dT_k/dt = k U_(k-1)
+    slopes = slopes * torch.arange(count, device=t.device, dtype=t.dtype)[:, None]
+    return values * envelope, values * envelope_slope + slopes * envelope
