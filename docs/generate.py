@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from typer.main import get_command
+
+from fw_nnp.cli.main import app
 from fw_nnp.core.reference import spec_reference, table
 from fw_nnp.core.specs import CampaignSpec, FileTrainSpec
 from fw_nnp.exchange import FileDescription
@@ -103,8 +108,49 @@ them as well.
 
 """
 
+
+def commands() -> str:
+    """Every command with its arguments and options."""
+    return COMMANDS + "".join(_command(name, c) for name, c in _leaves(get_command(app), "fw-nnp"))
+
+
+def _leaves(group: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """(full name, command) of every command below `group`."""
+    for part, command in group.commands.items():
+        full = f"{name} {part}"
+        if hasattr(command, "commands"):
+            yield from _leaves(command, full)
+        else:
+            yield full, command
+
+
+def _command(name: str, command: Any) -> str:
+    rows = [
+        [f"`{_written(parameter)}`", parameter.help or ""]
+        for parameter in command.params
+        if not getattr(parameter, "hidden", False)
+    ]
+    parameters = "\n" + table(["", "meaning"], rows) + "\n" if rows else ""
+    return f"## {name}\n\n{inspect.cleandoc(command.help)}\n{parameters}\n"
+
+
+def _written(parameter: Any) -> str:
+    """An argument in capitals, an option as it is typed."""
+    if parameter.param_type_name == "argument":
+        return (parameter.metavar or parameter.name).upper()
+    return ", ".join([*parameter.opts, *parameter.secondary_opts])
+
+
+COMMANDS = """# Commands
+
+Results go to stdout, messages to stderr. Exit codes: 0 done, 1 failed, 2 something that you can
+mend (a file, an argument, a missing program; the message says what), 130 interrupted.
+
+"""
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "campaign.md": campaign,
+    "cli.md": commands,
     "file_description.md": file_description,
     "query.md": query,
     "training.md": training,

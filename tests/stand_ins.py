@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +47,29 @@ class StandInDft(EmtPotential):
                 configurations, super().label(configurations, directory), strict=True
             )
         ]
+
+
+def slow_dft_like(
+    spec: PotentialSpec, *, lmp: Sequence[str], base: Path, potentials_dir: Path | None
+) -> SlowStandInDft:
+    """For ``engine: stand_ins:slow_dft_like``: takes its time, and notes every question."""
+    return SlowStandInDft(spec.elements, base / "questions.txt")
+
+
+class SlowStandInDft(StandInDft):
+    """Slow enough to be interrupted; `notes` has a line for every label that was made."""
+
+    def __init__(self, elements: Sequence[str], notes: Path) -> None:
+        super().__init__(elements)
+        self.notes = notes
+
+    def label(self, configurations: Sequence[Configuration], directory: Path) -> list[Label]:
+        labels = super().label(configurations, directory)
+        for made in labels:
+            time.sleep(0.25)
+            with self.notes.open("a") as file:
+                file.write(made.configuration_id + "\n")
+        return labels
 
 
 def campaign(name: str = "stand-in") -> dict[str, Any]:
@@ -105,5 +129,5 @@ def write_overlapping(path: Path) -> None:
     fine = Atoms("Al4", cell=[4.0] * 3, pbc=True)
     fine.set_scaled_positions([[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]])
     bad = fine.copy()
-    bad.positions[1] = bad.positions[0] + np.array([0.7, 0.0, 0.0])
+    bad.positions[1] = bad.positions[0] + np.array([0.4, 0.0, 0.0])
     write(path, [fine, bad])
