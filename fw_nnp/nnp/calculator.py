@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
@@ -40,7 +41,7 @@ class NeuralNetworkCalculator(Calculator):
         system_changes: Sequence[str] = all_changes,
     ) -> None:
         super().calculate(atoms, properties, system_changes)
-        (label,) = predict(self.model, [from_atoms(self.atoms)], self.theory_id)
+        (label,) = predict(self.model, [from_atoms(cast(Atoms, self.atoms))], self.theory_id)
         self.results = {
             "energy": label.energy,
             "free_energy": label.energy,

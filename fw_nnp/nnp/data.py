@@ -46,8 +46,9 @@ def read_cell(model: Potential, item: LabelledConfiguration) -> Cell:
     n = configuration.n_atoms
     forces = np.zeros((n, 3)) if label.forces is None else label.forces - baseline.forces
     stress = np.zeros((3, 3))
-    has_stress = label.stress is not None and all(configuration.pbc)
-    if has_stress:
+    has_stress = False
+    if label.stress is not None and all(configuration.pbc):
+        has_stress = True
         stress = label.stress - baseline.virial / configuration.volume
     targets = Targets(
         energy=torch.tensor([label.energy - baseline.energy]).double(),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -37,23 +38,23 @@ class Moments(Potential):
     mean: Tensor
     deviation: Tensor
     conditioner: Tensor
-    scale: Tensor
 
     def __init__(self, spec: ModelSpec, elements: list[str], seed: int) -> None:
         super().__init__(spec, elements, seed)
         generator = torch.Generator().manual_seed(seed)
         n_functions = len(elements) * spec.n_basis
         n_features = spec.n_radial * (spec.l_max + 1)
+        # later functions vary faster; starting with little of them starts with a smooth surface
+        smooth = 1.0 / (1.0 + torch.arange(spec.n_basis)).repeat(len(elements))
         self.radial = nn.ParameterDict()
         self.network = nn.ModuleDict()
         for symbol in elements:
             start = torch.randn(2 * spec.n_radial, n_functions, generator=generator)
-            self.radial[symbol] = nn.Parameter(start / n_functions**0.5)
+            self.radial[symbol] = nn.Parameter(start * smooth)
             self.network[symbol] = Network([n_features, *spec.hidden], generator)
         self.register_buffer("mean", torch.zeros(len(elements), n_features))
         self.register_buffer("deviation", torch.ones(len(elements), n_features))
         self.register_buffer("conditioner", torch.eye(spec.n_basis))
-        self.register_buffer("scale", torch.ones(()))
 
     # ------------------------------------------------------------ geometry
 
@@ -114,12 +115,13 @@ class Moments(Potential):
         first, second = self._densities(radial, moments)
         deviation = self.deviation[species, :, None]
         inputs = (self._invariants(first, second) - self.mean[species, :, None]) / deviation
-        energies, slopes = self.network[symbol].value_and_gradient(inputs)
-        slopes = self.scale * slopes / deviation
+        network = cast(Network, self.network[symbol])
+        energies, slopes = network.value_and_gradient(inputs)
+        slopes = slopes / deviation
         slopes = slopes.unflatten(0, (self.spec.n_radial, self.spec.l_max + 1))
         slopes = slopes.index_select(1, torch.tensor(degrees(self.spec.l_max)))
         products = torch.cat([slopes * second, slopes * first]).flatten(1)
-        return self.scale * energies, (radial.T @ products).view(moments.shape)
+        return energies, (radial.T @ products).view(moments.shape)
 
     def _densities(self, radial: Tensor, moments: Tensor) -> tuple[Tensor, Tensor]:
         """A and B, both (n_radial, (l_max + 1)², A)."""

@@ -44,7 +44,7 @@ def relabelled(item, **changes):
 
 
 def test_learns_energy_forces_and_stress(cells, small_spec, tmp_path):
-    stage = StageSpec(name="first", epochs=60, learning_rate=1e-2)
+    stage = StageSpec(name="first", epochs=40)
     result = train_stage(stage, small_spec, cells[:40], cells[40:], tmp_path, seed=1)
     first, best = result.history[0], result.history[result.best_epoch - 1]
     for name in ("energy", "forces", "stress"):
@@ -78,7 +78,7 @@ def test_same_seed_same_bits_other_seed_not(cells, small_spec, tmp_path):
 
 
 def test_stopped_and_resumed_equals_uninterrupted(cells, small_spec, tmp_path):
-    stage = StageSpec(name="first", epochs=4, learning_rate=5e-3)
+    stage = StageSpec(name="first", epochs=4, batch_size=8)
     whole = train_stage(stage, small_spec, cells[:40], cells[40:], tmp_path / "whole", seed=1)
     parts = tmp_path / "parts"
     for steps in (3, 7):  # in the middle of epochs of 5 steps
@@ -112,7 +112,7 @@ from fw_nnp.nnp import trainer
 from tests.nnp.conftest import SMALL, emt_cells
 trainer.CHECKPOINT_SECONDS = 0.0
 cells = emt_cells(48)
-stage = StageSpec(name="first", epochs=40, learning_rate=5e-3)
+stage = StageSpec(name="first", epochs=40, batch_size=8)
 trainer.train_stage(
     stage, ModelSpec(**SMALL), cells[:40], cells[40:], Path(sys.argv[1]), seed=1,
     progress=lambda progress: print(progress.epoch, flush=True),
@@ -121,7 +121,7 @@ trainer.train_stage(
 
 
 def test_killed_and_resumed_equals_uninterrupted(cells, small_spec, tmp_path):
-    stage = StageSpec(name="first", epochs=40, learning_rate=5e-3)
+    stage = StageSpec(name="first", epochs=40, batch_size=8)
     whole = train_stage(stage, small_spec, cells[:40], cells[40:], tmp_path / "whole", seed=1)
     root = Path(__file__).parents[2]
     run = subprocess.Popen(
@@ -167,8 +167,8 @@ def test_checkpoint_of_another_training_is_refused(cells, small_spec, tmp_path):
         train_stage(stage, small_spec, cells[:16], [], tmp_path, seed=2)
     with pytest.raises(CheckpointMismatch, match="training labels differ"):
         train_stage(stage, small_spec, cells[:15], [], tmp_path, seed=1)
+    longer = stage.model_copy(update={"epochs": 2})
     with pytest.raises(CheckpointMismatch, match="stage differ"):
-        longer = stage.model_copy(update={"epochs": 2})
         train_stage(longer, small_spec, cells[:16], [], tmp_path, seed=1)
 
 
@@ -297,8 +297,8 @@ def test_wrong_freeze_pattern_and_wrong_start_are_refused(trained, cells, small_
     stage = StageSpec(name="second", start_from="first", epochs=1, freeze=["netwrok.*"])
     with pytest.raises(SpecError, match="no parameter matches 'netwrok"):
         train_stage(stage, small_spec, cells[:8], [], tmp_path, seed=1, start_from=trained)
+    everything = stage.model_copy(update={"freeze": ["*"]})
     with pytest.raises(SpecError, match="nothing is left"):
-        everything = stage.model_copy(update={"freeze": ["*"]})
         train_stage(everything, small_spec, cells[:8], [], tmp_path, seed=1, start_from=trained)
     other = ModelSpec(**{**SMALL, "l_max": 2})
     with pytest.raises(SpecError, match="l_max differ"):
