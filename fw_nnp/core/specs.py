@@ -160,16 +160,21 @@ class EspressoSpec(Spec):
 
     code: Literal["espresso"]
     pseudo_dir: str = ""
-    """Folder of the pseudopotentials; empty: the ones shipped with fw_nnp."""
+    """Folder of the pseudopotentials, relative to the campaign file; empty: the ones shipped
+    with fw_nnp."""
     pseudopotentials: dict[str, str]
     """Element -> UPF file in `pseudo_dir`."""
-    ecutwfc: Energy
+    ecutwfc: Annotated[Energy, Field(gt=0.0)]
     ecutrho: Energy | None = None
     """Density cutoff; default 4 x ecutwfc (norm-conserving)."""
-    k_spacing: ReciprocalLength
+    k_spacing: Annotated[ReciprocalLength, Field(gt=0.0)]
     """Largest distance between k-points, 2π included."""
+    k_shift: bool = False
+    """Move the grid by half a step: half as many points, for metals usually better ones."""
     smearing: Literal["mv", "mp", "fd", "gaussian"] = "mv"
-    degauss: Energy
+    degauss: Annotated[Energy, Field(gt=0.0)]
+    bands: Annotated[float, Field(ge=1.1, le=8.0)] = 1.4
+    """Bands per pair of valence electrons; a wide smearing needs more (1.6 at 0.15 Ry)."""
     conv_thr: Annotated[float, Field(gt=0.0)] = 1e-9
     """SCF threshold in Ry per cell."""
     spin: bool = False
@@ -233,23 +238,24 @@ class ModelSpec(Spec):
     cutoff: Length = 6.0
     n_basis: PositiveInt = 10
     """Radial basis functions (Chebyshev x cutoff) per element pair."""
-    n_radial: PositiveInt = 8
-    """Learned contractions of them."""
+    n_radial: PositiveInt = 16
+    """Learned pairs of contractions of them; with `l_max` + 1 features each."""
     l_max: Annotated[int, Field(ge=0, le=6)] = 4
-    hidden: list[PositiveInt] = [64, 64]
+    """Largest angular degree."""
+    hidden: list[PositiveInt] = [32, 32]
     """Units of the hidden layers, per element."""
     repulsion: bool = True
     """Fixed ZBL repulsion well below bonding distances."""
 
 
 class LossWeights(Spec):
-    """Weights of the mean squared errors in eV/atom, eV/Å and eV/Å³ (given per GPa)."""
+    """Weights of the mean squared errors in eV/atom, eV/Å and GPa."""
 
-    energy: Annotated[float, Field(ge=0.0)] = 1.0
+    energy: Annotated[float, Field(ge=0.0)] = 50.0
     """per (eV/atom)²"""
-    forces: Annotated[float, Field(ge=0.0)] = 0.1
+    forces: Annotated[float, Field(ge=0.0)] = 1.0
     """per (eV/Å)²"""
-    stress: Annotated[float, Field(ge=0.0)] = 0.01
+    stress: Annotated[float, Field(ge=0.0)] = 0.1
     """per GPa²"""
 
 
@@ -268,11 +274,13 @@ class StageSpec(Spec):
     epochs: PositiveInt = 100
     time_limit: Duration | None = None
     """Stop cleanly after so long, with the learning rate decayed to its end over this time."""
-    learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3
-    batch_size: PositiveInt = 8
+    learning_rate: Annotated[float, Field(gt=0.0)] = 5e-3
+    """Largest rate of AdamW, after the warm-up; about 2e-3 for transfer to few labels."""
+    batch_size: PositiveInt = 4
     """Cells per step."""
     weights: LossWeights = LossWeights()
     ema: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.99
+    """Memory of the average of the parameters, per step; the average is what is saved."""
     clip: Annotated[float, Field(gt=0.0)] = 10.0
     """Largest norm of the gradient."""
     patience: PositiveInt | None = None

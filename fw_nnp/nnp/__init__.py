@@ -12,14 +12,15 @@ if TYPE_CHECKING:
     from .calculator import load_calculator
     from .models import MODELS
     from .prediction import predict
-    from .trainer import Progress, StageResult, train_stage
+    from .progress import Progress, StageResult
+    from .trainer import train_stage
 
 __all__ = ["MODELS", "Progress", "StageResult", "load_calculator", "predict", "train_stage"]
 
 _HOMES = {
     "MODELS": "models",
-    "Progress": "trainer",
-    "StageResult": "trainer",
+    "Progress": "progress",
+    "StageResult": "progress",
     "load_calculator": "calculator",
     "predict": "prediction",
     "train_stage": "trainer",

@@ -9,14 +9,16 @@ import numpy as np
 import torch
 
 from ..core.records import Configuration, LabelledConfiguration
-from .batch import AtomBatch, gather, geometry
-from .loss import Targets
+from .batch import AtomBatch, gather, geometry, join
+from .loss import Errors, Targets, errors
 from .neighbours import find_neighbours
 from .potential import Potential
 from .repulsion import Baseline, repulsion
 
 CACHE_BYTES = 2 * 2**30
 """Prepared geometry is kept for the whole training where it takes no more than this."""
+VALIDATION_ATOMS = 512
+ADAPT_CELLS = 64
 
 
 def read_configuration(
@@ -114,3 +116,20 @@ def shuffled(count: int, batch_size: int, seed: int, epoch: int) -> list[list[in
     order = np.random.default_rng([seed, epoch]).permutation(count)
     n_batches = max(1, round(count / batch_size))
     return [part.tolist() for part in np.array_split(order, n_batches)]
+
+
+def sample_of(cells: list[Cell], seed: int, cutoff: float) -> AtomBatch:
+    """Some cells joined, for scales and offsets."""
+    chosen = np.random.default_rng(seed).permutation(len(cells))[:ADAPT_CELLS]
+    return join([cells[i].batch for i in sorted(chosen)], cutoff)
+
+
+def total_errors(model: Potential, cells: CellSet) -> Errors:
+    """Errors over a whole set."""
+    largest = max(cell.batch.n_atoms for cell in cells.cells)
+    squares, counts = torch.zeros(3).double(), torch.zeros(3).double()
+    for batches, targets in cells.in_order(max(1, VALIDATION_ATOMS // largest)):
+        found = errors(model(batches), targets)
+        squares += found.squares.detach()
+        counts += found.counts
+    return Errors(squares=squares, counts=counts)

@@ -20,8 +20,7 @@ from fw_nnp.core.records import Label
 from fw_nnp.core.specs import LossWeights, ModelSpec, StageSpec
 from fw_nnp.nnp import load_calculator, predict, train_stage
 from fw_nnp.nnp.artefact import load_model, read_card
-from fw_nnp.nnp.data import CellSet, read_cell
-from fw_nnp.nnp.trainer import total_errors
+from fw_nnp.nnp.data import CellSet, read_cell, total_errors
 
 from .conftest import SMALL, emt_cells
 
@@ -108,12 +107,12 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from fw_nnp.core.specs import ModelSpec, StageSpec
-from fw_nnp.nnp import trainer
+from fw_nnp.nnp import stage_run, train_stage
 from tests.nnp.conftest import SMALL, emt_cells
-trainer.CHECKPOINT_SECONDS = 0.0
+stage_run.CHECKPOINT_SECONDS = 0.0
 cells = emt_cells(48)
 stage = StageSpec(name="first", epochs=40, batch_size=8)
-trainer.train_stage(
+train_stage(
     stage, ModelSpec(**SMALL), cells[:40], cells[40:], Path(sys.argv[1]), seed=1,
     progress=lambda progress: print(progress.epoch, flush=True),
 )

@@ -1,0 +1,265 @@
+"""One stage under way: steps, validation, checkpoints that a killed run goes on from."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..core.errors import CheckpointMismatch, Diverged
+from ..core.records import LabelledConfiguration
+from ..core.specs import ModelSpec, StageSpec
+from . import checkpoint
+from .artefact import build, save_model
+from .batch import structures
+from .data import CellSet, read_cell, sample_of, shuffled, total_errors
+from .loss import QUANTITIES, Errors, Targets, errors, unusable
+from .parameters import joined, write
+from .potential import Prediction
+from .progress import Clock, Counters, Progress, StageResult
+from .schedule import fraction_done, learning_rate
+from .transfer import freeze, refit_energies, take_over
+
+CHECKPOINT_SECONDS = 10.0
+"""A checkpoint is written after an epoch if the last one is older than this."""
+WEIGHT_DECAY = 1e-5
+
+
+class StageRun:
+    """One stage under way: model, optimiser, average, counters."""
+
+    def __init__(
+        self, stage: StageSpec, directory: Path, identity: dict[str, str], seed: int
+    ) -> None:
+        self.stage = stage
+        self.directory = directory
+        self.identity = identity
+        self.seed = seed
+        self.counters = Counters()
+        self.squares = torch.zeros(3).double()  # errors of the epoch so far
+        self.counts = torch.zeros(3).double()
+
+    # ------------------------------------------------------------ start
+
+    def set_up(
+        self,
+        spec: ModelSpec,
+        training: Sequence[LabelledConfiguration],
+        validation: Sequence[LabelledConfiguration],
+        start_from: Path | None,
+    ) -> None:
+        """Model, cells, optimiser; then the checkpoint's state, if there is one."""
+        stored = self._stored()
+        elements = sorted({e for item in training for e in item.configuration.elements})
+        if start_from is None:
+            self.model = build(spec, elements, self.seed)
+        else:
+            self.model = take_over(start_from, spec, elements)
+        self.model.train()
+        cells = [read_cell(self.model, item) for item in training]
+        if stored is not None:
+            self.model.load_state_dict(stored["model"])
+        elif start_from is None:
+            self.model.adapt(sample_of(cells, self.seed, self.model.cutoff))
+        self.training = CellSet(self.model, cells)
+        self.validation = CellSet(self.model, [read_cell(self.model, i) for i in validation])
+        if stored is None and (start_from is None or self.stage.refit_energies):
+            refit_energies(self.model, self.training, self.stage.batch_size)
+        freeze(self.model, self.stage.freeze)
+        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, lr=self.stage.learning_rate, weight_decay=WEIGHT_DECAY, fused=True
+        )
+        self.average = joined(self.parameters)
+        self.best = self.average.clone()
+        if stored is not None:
+            self._restore(stored)
+
+    def _stored(self) -> dict[str, Any] | None:
+        path = self.directory / "checkpoint.pt"
+        if not path.exists():
+            return None
+        content = checkpoint.load(path)
+        theirs = content.get("identity", {})
+        differing = [name for name, value in self.identity.items() if theirs.get(name) != value]
+        if differing:
+            raise CheckpointMismatch(
+                f"the checkpoint belongs to another training: {', '.join(differing)} differ",
+                place=str(path),
+                remedy="choose another directory, or delete the checkpoint to start afresh",
+            )
+        return content
+
+    def _restore(self, stored: dict[str, Any]) -> None:
+        self.optimizer.load_state_dict(stored["optimizer"])
+        self.average.copy_(stored["average"])
+        self.best.copy_(stored["best"])
+        self.squares.copy_(stored["squares"])
+        self.counts.copy_(stored["counts"])
+        self.counters = Counters(**json.loads(stored["counters"]))
+
+    def save(self) -> None:
+        """Write the whole state, so that training goes on as if nothing had happened."""
+        checkpoint.save(
+            self.directory / "checkpoint.pt",
+            {
+                "kind": "checkpoint",
+                "identity": self.identity,
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "average": self.average,
+                "best": self.best,
+                "squares": self.squares,
+                "counts": self.counts,
+                "counters": json.dumps(asdict(self.counters)),
+            },
+        )
+
+    # ------------------------------------------------------------ run
+
+    def train(
+        self, stop: Callable[[], bool], progress: Callable[[Progress], None] | None
+    ) -> StageResult:
+        """Epochs until the schedule ends, patience runs out or `stop` says so."""
+        clock = Clock(self.counters)
+        saved = time.monotonic()
+        stopped = False
+        while not self.counters.finished and not stopped:
+            stopped = self._epoch(clock, stop)
+            if not stopped:
+                self._end_epoch(clock)
+                if progress is not None:
+                    progress(self._progress())
+            if stopped or self.counters.finished or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                clock.tick()
+                self.save()
+                saved = time.monotonic()
+        return self._result(stopped)
+
+    def _epoch(self, clock: Clock, stop: Callable[[], bool]) -> bool:
+        """The rest of the current epoch; returns whether `stop` cut it short."""
+        counters = self.counters
+        batches = shuffled(len(self.training), self.stage.batch_size, self.seed, counters.epoch)
+        for indices in batches[counters.step_in_epoch :]:
+            clock.tick()
+            epochs = counters.epoch + counters.step_in_epoch / len(batches)
+            fraction = fraction_done(self.stage, epochs, counters.wall_s)
+            if fraction >= 1.0:
+                break
+            self._step(indices, learning_rate(self.stage, counters.step, fraction))
+            counters.step += 1
+            counters.step_in_epoch += 1
+            if stop():
+                return True
+        return False
+
+    def _step(self, indices: list[int], rate: float) -> None:
+        batches, targets = self.training.take(indices)
+        prediction = self.model(batches)
+        found = errors(prediction, targets)
+        loss = found.loss(self.stage.weights)
+        if not torch.isfinite(loss):
+            raise self._diverged(indices, prediction, targets, structures(batches))
+        self.optimizer.param_groups[0]["lr"] = rate
+        self.optimizer.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.stage.clip)
+        if not torch.isfinite(norm):
+            raise self._diverged(indices, prediction, targets, structures(batches))
+        self.optimizer.step()
+        decay = min(self.stage.ema, (1 + self.counters.step) / (10 + self.counters.step))
+        self.average.lerp_(joined(self.parameters), 1.0 - decay)
+        self.squares += found.squares.detach()
+        self.counts += found.counts
+
+    def _diverged(
+        self, indices: list[int], prediction: Prediction, targets: Targets, structure: Tensor
+    ) -> Diverged:
+        bad = unusable(prediction, targets, structure) or range(len(indices))
+        ids = [self.training.cells[indices[i]].configuration_id for i in bad]
+        return Diverged(
+            f"the loss is not finite at epoch {self.counters.epoch + 1}, "
+            f"step {self.counters.step + 1}, with {', '.join(ids)}",
+            place=self.stage.name,
+            remedy="look at these labels; otherwise lower learning_rate or clip",
+        )
+
+    def _end_epoch(self, clock: Clock) -> None:
+        counters, stage = self.counters, self.stage
+        train = Errors(squares=self.squares, counts=self.counts)
+        check = self._validate() if len(self.validation) else train
+        score = float(check.loss(stage.weights))
+        counters.epoch += 1
+        counters.step_in_epoch = 0
+        clock.tick()
+        counters.history.append(self._record(train, check))
+        if score < counters.best_score:
+            counters.best_score, counters.best_epoch = score, counters.epoch
+            self.best.copy_(self.average)
+        waited = counters.epoch - counters.best_epoch
+        counters.finished = fraction_done(stage, counters.epoch, counters.wall_s) >= 1.0 or (
+            stage.patience is not None and waited >= stage.patience
+        )
+        self.squares.zero_()
+        self.counts.zero_()
+
+    def _record(self, train: Errors, check: Errors) -> dict[str, Any]:
+        record: dict[str, Any] = {
+            "epoch": self.counters.epoch,
+            "seconds": round(self.counters.wall_s, 3),
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+        }
+        record |= {f"train_{name}": value for name, value in train.rmse().items()}
+        validated = check.rmse() if len(self.validation) else dict.fromkeys(QUANTITIES)
+        record |= {f"validation_{name}": value for name, value in validated.items()}
+        return record
+
+    @torch.no_grad()
+    def _validate(self) -> Errors:
+        """Errors of the averaged weights on the validation cells."""
+        raw = joined(self.parameters)
+        write(self.parameters, self.average)
+        found = total_errors(self.model, self.validation)
+        write(self.parameters, raw)
+        return found
+
+    def _progress(self) -> Progress:
+        counters = self.counters
+        return Progress(
+            stage=self.stage.name,
+            epoch=counters.epoch,
+            fraction=fraction_done(self.stage, counters.epoch, counters.wall_s),
+            record=counters.history[-1],
+        )
+
+    def _result(self, stopped: bool) -> StageResult:
+        """Write the best model and say what happened."""
+        counters = self.counters
+        path = self.directory / "model.pt"
+        raw = joined(self.parameters)
+        write(self.parameters, self.best if counters.best_epoch else self.average)
+        summary = {
+            "stage": self.stage.model_dump(mode="json"),
+            "seed": self.seed,
+            "identity": self.identity,
+            "cells": len(self.training),
+            "best_epoch": counters.best_epoch,
+            "errors": counters.history[counters.best_epoch - 1] if counters.history else {},
+            "complete": not stopped,
+        }
+        save_model(path, self.model, summary)
+        write(self.parameters, raw)
+        return StageResult(
+            model_path=path,
+            history=counters.history,
+            best_epoch=counters.best_epoch,
+            stopped_early=stopped,
+            wall_s=counters.wall_s,
+            core_s=counters.core_s,
+        )
