@@ -16,7 +16,7 @@ from fw_nnp.core.records import Configuration, Label, LevelOfTheory
 from fw_nnp.core.specs import PotentialSpec
 from fw_nnp.potentials.emt import EmtPotential
 
-SCALE = 1.10  # of the energy landscape
+SCALE = 1.5  # of the energy landscape
 SHIFT = 0.3  # eV/atom
 
 
@@ -28,7 +28,7 @@ def dft_like(
 
 
 class StandInDft(EmtPotential):
-    """In the place of DFT: EMT, ten per cent stiffer and on another zero of energy."""
+    """In the place of DFT: EMT, half as stiff again and on another zero of energy."""
 
     @cached_property
     def theory(self) -> LevelOfTheory:
@@ -74,7 +74,8 @@ class SlowStandInDft(StandInDft):
 
 def campaign(name: str = "stand-in") -> dict[str, Any]:
     """A whole campaign on stand-ins, as plain data."""
-    fast = {"learning_rate": 3e-3, "batch_size": 4, "ema": 0.9}
+    fast = {"batch_size": 4, "ema": 0.9}
+    careful = {**fast, "learning_rate": 2e-3}
     return {
         "name": name,
         "sample": {
@@ -82,27 +83,22 @@ def campaign(name: str = "stand-in") -> dict[str, Any]:
             "protocols": [
                 {
                     "kind": "melt_quench",
-                    "lattice_constant": 4.0,
-                    "repeat": [1, 1, 2],
-                    "trajectories": 4,
-                    "t_melt": 2500.0,
-                    "t_hold": 1000.0,
-                    "heat": "0.2 ps",
-                    "hold": "0.2 ps",
+                    "lattice_constant": 4.1,
+                    "cell": "orthorhombic",
+                    "repeat": [2, 2, 1],
+                    "trajectories": 8,
+                    "t_melt": 4500.0,
+                    "t_hold": 2200.0,
+                    "heat": "0.3 ps",
+                    "hold": "0.4 ps",
                     "quench": "0.1 ps",
+                    "timestep": "5 fs",
                     "every": "20 fs",
                 },
-                {"kind": "strain", "lattice_constant": 4.0, "count": 12, "strain": 0.03},
-                {
-                    "kind": "rattle",
-                    "lattice_constant": 4.0,
-                    "repeat": [1, 1, 2],
-                    "count": 12,
-                    "rattle": 0.12,
-                },
+                {"kind": "strain", "lattice_constant": 4.0, "count": 32, "strain": 0.03},
             ],
         },
-        "select": {"phases": {"solid": 16, "interface": 12, "liquid": 12}},
+        "select": {"phases": {"solid": 20, "interface": 8, "liquid": 16}},
         "relabel": {
             "theory": {
                 "code": "empirical",
@@ -115,9 +111,9 @@ def campaign(name: str = "stand-in") -> dict[str, Any]:
         "train": {
             "model": {"cutoff": 5.0, "hidden": [16, 16], "l_max": 2},
             "stages": [
-                {"name": "pretrain", "labels": "low", "epochs": 20, **fast},
-                {"name": "transfer", "start_from": "pretrain", "epochs": 20, **fast},
-                {"name": "finetune", "start_from": "transfer", "epochs": 20, **fast},
+                {"name": "pretrain", "labels": "low", "epochs": 30, **fast},
+                {"name": "transfer", "start_from": "pretrain", "epochs": 60, **careful},
+                {"name": "finetune", "start_from": "transfer", "epochs": 60, **careful},
             ],
         },
         "evaluate": {"element": "Al", "lattice_constant": 4.0},

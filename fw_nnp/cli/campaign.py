@@ -30,14 +30,16 @@ def register(app: typer.Typer) -> None:
 
 
 def validate(file: CampaignFile, quick: Quick = False, json: AsJson = False) -> None:
-    """Check a campaign file: keys, units, files, programs. Nothing is submitted.
+    """Check a campaign file: keys, units, files that it names. Nothing is submitted.
 
     Example: `fw-nnp validate examples/campaigns/al_quickstart.yaml`
     """
     from fw_nnp.sampling.protocols import sampling_runs
+    from fw_nnp.workflows.check import check_files
     from fw_nnp.workflows.files import read_campaign
 
     spec = read_campaign(file, quick=quick)
+    check_files(spec, base=file.resolve().parent)
     if json:
         print_json(spec.model_dump(mode="json"))
         return

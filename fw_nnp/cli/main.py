@@ -32,6 +32,7 @@ for module in (server, campaign, data, training, demo):
 def main() -> None:
     """Run the command line; every expected error is one message and an exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("launchpad").propagate = False  # FireWorks has handlers of its own
     warnings.filterwarnings("ignore", module="pymatgen")
     try:
         app(standalone_mode=True)

@@ -92,6 +92,7 @@ def _relabel(context: Context, ids: Sequence[str], *, purpose: str) -> tuple[int
         context.directory(context.key),
         side_by_side=context.cores,
         max_attempts=context.spec.relabel.max_attempts,
+        min_distance=context.spec.relabel.min_distance,
         stop=context.stop,
     ):
         if isinstance(outcome, Quarantine):

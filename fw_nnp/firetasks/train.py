@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from fw_nnp.core.hashing import content_id
 from fw_nnp.core.records import LabelledConfiguration
 from fw_nnp.core.specs import StageSpec
@@ -35,6 +37,7 @@ def train(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
         },
     )
     directory = context.directory(model_id)
+    torch.set_num_threads(context.cores)
     result = train_stage(
         stage,
         spec.train.model,

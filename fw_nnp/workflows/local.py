@@ -116,7 +116,11 @@ def _workers(directory: Path, launchpad: Path) -> Iterator[Callable[[], None]]:
     """One CPU and one training worker; yields a check that they live."""
     logs = directory / ".fw-nnp" / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    workers = {category: _start(category, directory, launchpad, logs) for category in (CPU, GPU)}
+    cores = len(os.sched_getaffinity(0))
+    workers = {
+        category: _start(category, share, directory, launchpad, logs)
+        for category, share in ((CPU, cores), (GPU, max(1, cores // 2)))
+    }
 
     def check() -> None:
         for category, worker in workers.items():
@@ -135,8 +139,9 @@ def _workers(directory: Path, launchpad: Path) -> Iterator[Callable[[], None]]:
         _stop(list(workers.values()))
 
 
-def _start(category: str, directory: Path, launchpad: Path, logs: Path) -> subprocess.Popen[bytes]:
-    cores = len(os.sched_getaffinity(0))
+def _start(
+    category: str, cores: int, directory: Path, launchpad: Path, logs: Path
+) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "fw_nnp.cli.main", "work", "--category", category]
     command += ["--cores", str(cores), "--forever", "--with-parent", "-l", str(launchpad)]
     with (logs / f"{category.replace(',', '-')}.log").open("ab") as log:

@@ -4,8 +4,8 @@ Pure: no database, no FireWorks. A step that is added twice is added once (`subm
 so every worker may ask this question at the end of every step, and nobody has to wait::
 
     sample-* ── select ─┬─ relabel-* ── gate ─┐
-                        └─ pretrain ──────────┴─ collect ── transfer ── ... ── evaluate ── report
-    reference ────────────────────────────────────────────────────────────────┘
+                        └─ pretrain ──────────┴─ collect ── transfer ── ... ─┬─ evaluate ── report
+    reference ───────────────────────────────────────────────────────────────┘
 """
 
 from __future__ import annotations
@@ -99,6 +99,8 @@ def ready_workflows(state: CampaignState) -> list[list[Step]]:
     low = {training_step(stage).key for stage in low_stages(state.spec)}
     if state.gate_open and low <= state.finished:
         chains.append(training_chain(state.spec))
+    if {"reference", training_chain(state.spec)[-1].key} <= state.finished:
+        chains.append(evaluation_chain())
     return chains
 
 
@@ -155,11 +157,15 @@ def low_stages(spec: CampaignSpec) -> list[StageSpec]:
 
 
 def training_chain(spec: CampaignSpec) -> list[Step]:
-    """Collect the dataset, train on it, evaluate, write the report."""
+    """Collect the dataset, train on it."""
     high = [stage for stage in spec.train.stages if stage.labels == "high"]
+    collect = Step(key="collect", stage="collect", task="CollectDataset", category=GPU)
+    return [collect, *[training_step(stage) for stage in high]]
+
+
+def evaluation_chain() -> list[Step]:
+    """Evaluate the last stage's model, write the report: the end of a campaign."""
     return [
-        Step(key="collect", stage="collect", task="CollectDataset", category=GPU),
-        *[training_step(stage) for stage in high],
         Step(key="evaluate", stage="evaluate", task="EvaluateModel", category=GPU),
         Step(key="report", stage="report", task="WriteReport", category=GPU),
     ]

@@ -11,7 +11,7 @@ from fireworks import LaunchPad
 from fw_nnp.store.store import Store
 
 from .advance import campaign_state
-from .stages import CampaignState, Step, low_stages, training_chain, training_step
+from .stages import CampaignState, Step, evaluation_chain, low_stages, training_step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ def campaign_status(launchpad: LaunchPad, store: Store, campaign: str) -> Campai
         stages=stages,
         labels=state.n_labels,
         quarantined=state.n_quarantined,
-        finished=training_chain(state.spec)[-1].key in state.finished,
+        finished=evaluation_chain()[-1].key in state.finished,
         hopeless=state.gate_hopeless,
         failures=_failures(launchpad, campaign),
     )

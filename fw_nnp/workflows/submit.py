@@ -16,6 +16,7 @@ from fw_nnp.core.specs import CampaignSpec
 from fw_nnp.services.launchpad import prepare
 from fw_nnp.store.store import Store
 
+from .check import check_files
 from .stages import Step, planning_step
 
 MAX_SPEC_BYTES = 16_000
@@ -81,8 +82,9 @@ def submit_campaign(launchpad: LaunchPad, store: Store, spec: CampaignSpec, *, b
     Raises
     ------
     SpecError
-        A campaign of that name has other settings.
+        A file is missing, or a campaign of that name has other settings.
     """
+    check_files(spec, base=base)
     store.open_campaign(spec.name, spec.model_dump(mode="json"), str(base))
     return add_once(launchpad, [campaign_workflow(spec, base=str(base))])
 

@@ -51,7 +51,7 @@ def test_the_overlapping_structure_is_in_quarantine_with_its_reason(
     store, _, _ = campaign
     (failure,) = store.quarantined({"campaign": "stand-in"})
     assert failure["error_class"] == "geometry"
-    assert "Al" in failure["reason"]
+    assert "0.40 Å apart" in failure["reason"]
     counts = store.dataset("stand-in")["counts"]
     selected = next(s for s in store.steps("stand-in") if s["key"] == "select")["result"]
     assert sum(counts.values()) == selected["n_selected"] - 1

@@ -47,7 +47,7 @@ def test_the_gate_opens_at_min_yield(labels: int, opens: bool) -> None:
     finished = SELECTED.finished | {"train-pretrain"}
     state = replace(SELECTED, finished=finished, n_labels=labels)
     assert state.gate_open is opens  # min_yield 0.9 of 20
-    chain = ["collect", "train-transfer", "train-finetune", "evaluate", "report"]
+    chain = ["collect", "train-transfer", "train-finetune"]
     assert (chain in keys(state)) is opens
 
 
@@ -55,6 +55,15 @@ def test_training_waits_for_pretraining() -> None:
     state = replace(SELECTED, n_labels=20)
     assert state.gate_open
     assert not any(chain[0] == "collect" for chain in keys(state))
+
+
+@pytest.mark.parametrize(
+    ("done", "starts"),
+    [({"reference"}, False), ({"train-finetune"}, False), ({"reference", "train-finetune"}, True)],
+)
+def test_evaluation_waits_for_training_and_reference(done: set[str], starts: bool) -> None:
+    state = replace(SELECTED, finished=SELECTED.finished | done)
+    assert (["evaluate", "report"] in keys(state)) is starts
 
 
 def test_a_gate_that_cannot_open_says_so() -> None:
