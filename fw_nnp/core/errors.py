@@ -20,6 +20,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -75,19 +76,33 @@ class SamplingError(FwNnpError):
 
 
 class LabelError(FwNnpError):
-    """A label could not be made; `error_class` is the name that quarantine files it under."""
+    """A label could not be made; `error_class` is the name that quarantine files it under.
+
+    `evidence` is plain JSON: file, line, numbers, attempted corrections.
+    """
 
     error_class = "unknown"
 
     def __init__(
-        self, message: str, *, place: str = "", remedy: str = "", error_class: str = ""
+        self,
+        message: str,
+        *,
+        place: str = "",
+        remedy: str = "",
+        error_class: str = "",
+        evidence: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message, place=place, remedy=remedy)
         if error_class:
             self.error_class = error_class
+        self.evidence = dict(evidence or {})
 
     def to_dict(self) -> dict[str, Any]:
-        return {**super().to_dict(), "error_class": self.error_class}
+        return {
+            **super().to_dict(),
+            "error_class": self.error_class,
+            "evidence": self.evidence,
+        }
 
 
 class NotConverged(LabelError):

@@ -1,0 +1,250 @@
+"""Running a program under custodian, in a process group that never outlives its worker."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from custodian.custodian import Custodian, CustodianError, ErrorHandler, Job
+
+from fw_nnp.core.errors import EngineError
+
+log = logging.getLogger(__name__)
+
+GRACE = 2.0  # s between SIGTERM and SIGKILL
+PR_SET_PDEATHSIG = 1
+
+# Loaded here, because a child between fork and exec must not import anything.
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+class Stopped(Exception):
+    """The calculation was ended by `Custody.stop`: no error, the caller asked for it."""
+
+
+class ProgramJob(Job):
+    """One program in one directory.
+
+    Parameters
+    ----------
+    argv
+        Program and arguments; a handler may add to `options`, which come last.
+    stdout, stderr
+        Names of the files for the outputs.
+    volatile
+        What a run leaves in the directory. Before a further run files are moved to
+        ``attempt-1``, ``attempt-2`` ..., folders (wave functions) are deleted.
+    banner
+        Text that the program prints as soon as it runs.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        stdout: str,
+        stderr: str,
+        volatile: Sequence[str],
+        banner: str,
+    ) -> None:
+        self.argv = list(argv)
+        self.stdout = stdout
+        self.stderr = stderr
+        self.volatile = list(volatile)
+        self.banner = banner
+        self.options: list[str] = []
+        self.attempts = 0
+        self.running: subprocess.Popen[bytes] | None = None
+        self._ended = False
+        self._lock = threading.Lock()
+
+    def setup(self, directory: str | Path = "./") -> None:
+        """Nothing: the labeler has written the inputs."""
+
+    def run(self, directory: str | Path = "./") -> subprocess.Popen[bytes]:
+        """Start the program in a session of its own."""
+        folder = Path(directory)
+        if self.attempts:
+            _put_away(folder, self.volatile, folder / f"attempt-{self.attempts}")
+        with self._lock:
+            if self._ended:
+                raise Stopped
+            self.attempts += 1
+            self.running = self._start(folder)
+        return self.running
+
+    def _start(self, folder: Path) -> subprocess.Popen[bytes]:
+        argv = [*self.argv, *self.options]
+        with (folder / self.stdout).open("wb") as out, (folder / self.stderr).open("wb") as err:
+            try:
+                return subprocess.Popen(
+                    argv,
+                    cwd=folder,
+                    env={**os.environ, "OMP_NUM_THREADS": "1"},
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=err,
+                    start_new_session=True,
+                    preexec_fn=partial(_die_with, os.getpid()),
+                )
+            except OSError as error:
+                raise EngineError(
+                    f"'{argv[0]}' cannot be started: {error.strerror}",
+                    place=str(folder),
+                    remedy="install it, or correct its command under env: of the worker file",
+                ) from error
+
+    def postprocess(self, directory: str | Path = "./") -> None:
+        """Nothing: proof and clean-up belong to the labeler."""
+
+    def end(self) -> None:
+        """Ask the process group to end, and never start again."""
+        with self._lock:
+            self._ended = True
+        if self.running is not None and self.running.poll() is None:
+            _signal_group(self.running.pid, signal.SIGTERM)
+
+    def terminate(self, directory: str | Path = "./") -> None:
+        """End the process group for sure (custodian's own `Job.terminate` does nothing)."""
+        program = self.running
+        if program is None or program.poll() is not None:
+            return
+        _signal_group(program.pid, signal.SIGTERM)
+        try:
+            program.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            _signal_group(program.pid, signal.SIGKILL)
+
+    def never_ran(self, folder: Path) -> bool:
+        """True where the program ended by itself before its banner."""
+        code = self.running.returncode if self.running else None
+        printed = (folder / self.stdout).read_text(errors="replace")
+        return code is not None and code > 0 and self.banner not in printed
+
+    def as_dict(self) -> dict[str, Any]:
+        """For custodian's log."""
+        return {
+            "@module": type(self).__module__,
+            "@class": type(self).__name__,
+            "argv": self.argv,
+            "options": self.options,
+        }
+
+
+class _NeverRan(ErrorHandler):
+    """A program that cannot run fails for every structure: an error of the machine."""
+
+    def __init__(self, job: ProgramJob) -> None:
+        self.job = job
+
+    def check(self, directory: str | Path = "./") -> bool:
+        folder = Path(directory)
+        if self.job.never_ran(folder):
+            said = (folder / self.job.stderr).read_text(errors="replace").strip()
+            raise EngineError(
+                f"'{self.job.argv[0]}' ended at once: {said[-300:] or 'it said nothing'}",
+                place=str(folder),
+                remedy="run it by hand; correct its command under env: of the worker file",
+            )
+        return False
+
+    def correct(self, directory: str | Path = "./") -> dict[str, Any]:
+        """Nothing: `check` never says yes."""
+        return {"errors": [], "actions": None}
+
+
+class Custody:
+    """Runs jobs under custodian, possibly from several threads, and can end them all.
+
+    Parameters
+    ----------
+    max_attempts
+        Runs of one job, repairs included.
+    """
+
+    def __init__(self, max_attempts: int) -> None:
+        self.max_attempts = max_attempts
+        self._jobs: set[ProgramJob] = set()
+        self._lock = threading.Lock()
+        self._stopping = False
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopping
+
+    def stop(self) -> None:
+        """End what runs and let nothing start any more."""
+        with self._lock:
+            self._stopping = True
+            jobs = list(self._jobs)
+        for job in jobs:
+            job.end()
+        for job in jobs:
+            job.terminate()
+
+    def run(self, job: ProgramJob, handlers: Sequence[ErrorHandler], directory: Path) -> None:
+        """Run `job` until its handlers find no more to repair; success is for others to prove.
+
+        Raises
+        ------
+        Stopped
+            `stop` was called.
+        EngineError
+            The program cannot be started, or ends at once without a sign of life.
+        """
+        with self._lock:
+            if self._stopping:
+                raise Stopped
+            self._jobs.add(job)
+        try:
+            # No monitors: custodian then waits for the program without polling.
+            Custodian(
+                handlers=[_NeverRan(job), *handlers],
+                jobs=[job],
+                max_errors=self.max_attempts,
+                max_errors_per_job=self.max_attempts,
+                directory=str(directory),
+            ).run()  # type: ignore[no-untyped-call]
+        except CustodianError as error:
+            # Not repaired: the labeler's proof will fail and name the cause.
+            log.info("%s: %s", directory.name, error.message)
+        finally:
+            with self._lock:
+                self._jobs.discard(job)
+        if self._stopping:
+            raise Stopped
+
+
+def _put_away(folder: Path, names: Sequence[str], attempt: Path) -> None:
+    """Move files to `attempt` and delete folders, so that no run reads another's output."""
+    attempt.mkdir(exist_ok=True)
+    for name in names:
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.exists():
+            path.rename(attempt / name)
+
+
+def _die_with(parent: int) -> None:
+    """In the child: be killed when the thread that waits for it, or its process, is gone."""
+    if _libc is not None:
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, number)

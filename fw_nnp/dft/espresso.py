@@ -1,0 +1,157 @@
+"""Labels by Quantum ESPRESSO's pw.x: what to write, what to run, what to read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from custodian.custodian import ErrorHandler
+
+from fw_nnp.core.errors import LabelError, SpecError
+from fw_nnp.core.records import Configuration, Label, LevelOfTheory
+from fw_nnp.core.specs import EspressoSpec
+from fw_nnp.potentials.protocol import EmpiricalPotential
+
+from .custody import ProgramJob
+from .diagnose import as_error, diagnose
+from .espresso_input import OUTDIR, PREFIX, k_grid, pw_input
+from .espresso_output import PwResult, read_xml, require_same
+from .espresso_repairs import EspressoRepairs
+from .labeler import ProgramLabeler
+from .theory import pseudopotential_files, require_elements, theory_of
+
+INPUT, STDOUT, STDERR = "pw.in", "pw.out", "pw.err"
+XML = f"{OUTDIR}/{PREFIX}.save/data-file-schema.xml"
+LOG = "custodian.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EspressoLabeler(ProgramLabeler):
+    """Single points of pw.x.
+
+    Attributes
+    ----------
+    files
+        Element -> UPF file.
+    argv
+        pw.x, possibly behind mpirun or srun.
+    """
+
+    spec: EspressoSpec
+    theory: LevelOfTheory
+    files: Mapping[str, Path]
+    argv: list[str]
+
+    def write(self, configuration: Configuration, directory: Path) -> None:
+        if not all(configuration.pbc):
+            raise LabelError(
+                "pw.x computes crystals, but the cell is not periodic in all directions",
+                place=configuration.id,
+                remedy="give it a periodic cell, with vacuum where there is a surface",
+                error_class="geometry",
+            )
+        require_elements(self.spec, configuration.elements)
+        directory.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(directory / OUTDIR, ignore_errors=True)
+        for name in (STDOUT, STDERR, "CRASH", LOG):
+            (directory / name).unlink(missing_ok=True)
+        for attempt in directory.glob("attempt-*"):
+            shutil.rmtree(attempt)
+        (directory / INPUT).write_text(pw_input(configuration, self.spec, self.files))
+
+    def job(self, directory: Path) -> ProgramJob:
+        return ProgramJob(
+            [*self.argv, "-i", INPUT],
+            stdout=STDOUT,
+            stderr=STDERR,
+            volatile=[OUTDIR, STDOUT, STDERR, "CRASH"],
+            banner="Program PWSCF",
+        )
+
+    def handlers(self, job: ProgramJob) -> list[ErrorHandler]:
+        return [EspressoRepairs(job, INPUT)]
+
+    def read(self, configuration: Configuration, directory: Path) -> Label:
+        done = corrections(directory)
+        diagnosis = diagnose(directory, [record["action"] for record in done])
+        if not diagnosis.ok:
+            error = as_error(diagnosis, directory)
+            error.evidence["corrections"] = done
+            raise error
+        result = read_xml(directory / XML)
+        require_same(result, configuration, directory / XML)
+        return Label(
+            configuration_id=configuration.id,
+            theory_id=self.theory.id,
+            energy=result.energy,
+            forces=result.forces,
+            stress=result.stress,
+            provenance=self._provenance(result, configuration, directory, done),
+        )
+
+    def _provenance(
+        self,
+        result: PwResult,
+        configuration: Configuration,
+        directory: Path,
+        done: list[dict[str, Any]],
+    ) -> dict[str, Any]:
+        provenance: dict[str, Any] = {
+            "code": "pw.x",
+            "version": result.version,
+            "host": platform.node(),
+            "corrections": done,
+            "core_s": round(result.cpu, 3),
+            "n_scf_steps": result.n_scf_steps,
+            "k_grid": list(k_grid(configuration.cell, self.spec.k_spacing)),
+            "input_sha256": _sha256(directory / INPUT),
+            "output_sha256": _sha256(directory / XML),
+        }
+        if result.magnetization is not None:
+            provenance["magnetization"] = result.magnetization
+        return provenance
+
+
+def corrections(directory: Path) -> list[dict[str, Any]]:
+    """The actions in custodian's log that a further run followed, in order."""
+    log = directory / LOG
+    if not log.exists():
+        return []
+    actions = [
+        action
+        for job in json.loads(log.read_text())
+        for correction in job["corrections"]
+        for action in correction["actions"] or []
+    ]
+    # The last failure may have left a correction that no attempt was left for.
+    return actions[: len(list(directory.glob("attempt-*")))]
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def espresso_labeler(
+    spec: EspressoSpec,
+    *,
+    programs: Mapping[str, list[str]],
+    base: Path,
+    potential: EmpiricalPotential | None,
+) -> EspressoLabeler:
+    """Make the labeler of a spec; ``programs["pw"]`` is the argv of pw.x."""
+    if not programs.get("pw"):
+        raise SpecError(
+            "no program pw.x was given", place="programs", remedy="pass programs={'pw': [...]}"
+        )
+    return EspressoLabeler(
+        spec=spec,
+        theory=theory_of(spec, base=base),
+        files=pseudopotential_files(spec, base=base),
+        argv=list(programs["pw"]),
+    )

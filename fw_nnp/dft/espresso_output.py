@@ -1,0 +1,197 @@
+"""Reading pw.x: the XML proves success, the standard output adds the SCF correction to forces.
+
+The only place that converts units of Quantum ESPRESSO. With smearing, pw.x's total energy
+(``etot``) already contains -TS (``demet``): it is the free energy F whose derivative the forces
+are. pw.x counts stress positive in compression, fw_nnp positive in tension; the tests check both
+by finite differences.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+
+from fw_nnp.core.errors import LabelError, NotConverged, OutputUnreadable
+from fw_nnp.core.records import Configuration, FloatArray
+from fw_nnp.core.units import BOHR, HARTREE, RYDBERG
+
+MAX_TOTAL_FORCE = 0.01  # eV/Å, |sum of forces|
+MAX_SCF_CORRECTION = 0.005  # eV/Å, rms per component
+MAX_TOP_OCCUPATION = 0.01  # of the highest band: more is missing above it
+POSITION_TOLERANCE = 1e-5  # Å
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PwResult:
+    """A proved result of pw.x.
+
+    Attributes
+    ----------
+    energy
+        Free energy F = E - TS, eV.
+    forces, stress
+        (N, 3) eV/Å; (3, 3) eV/Å³, positive in tension.
+    cell, positions, symbols
+        What was computed: (3, 3) Å, (N, 3) Å, element symbols.
+    top_occupation
+        Largest occupation of the highest band.
+    magnetization
+        Total moment, μB per cell; None without spin.
+    cpu
+        CPU seconds of all ranks.
+    """
+
+    energy: float
+    forces: FloatArray
+    stress: FloatArray
+    cell: FloatArray
+    positions: FloatArray
+    symbols: list[str]
+    n_scf_steps: int
+    top_occupation: float
+    magnetization: float | None
+    version: str
+    cpu: float
+
+
+def read_xml(path: Path) -> PwResult:
+    """Read and prove ``data-file-schema.xml``.
+
+    Raises
+    ------
+    NotConverged
+        The SCF did not converge.
+    OutputUnreadable
+        The file is absent or cut off.
+    LabelError
+        Class ``incomplete``: forces or stress absent or not finite, or forces with a net force.
+    """
+    try:
+        root = ElementTree.parse(path).getroot()
+    except (OSError, ElementTree.ParseError) as error:
+        raise OutputUnreadable(f"no complete XML: {error}", place=str(path)) from None
+    output = root.find("output")
+    if output is None:
+        raise OutputUnreadable("the XML holds no output", place=str(path))
+    steps = _convergence(output, path)
+    structure = output.find("atomic_structure")
+    if structure is None:
+        raise OutputUnreadable("the XML holds no structure", place=str(path))
+    atoms = structure.findall("atomic_positions/atom")
+    forces = _array(output, "forces", path).reshape(-1, 3) * HARTREE / BOHR
+    stress = -_array(output, "stress", path).reshape(3, 3) * HARTREE / BOHR**3
+    if len(forces) != len(atoms) or not atoms:
+        raise _incomplete(f"{len(forces)} forces on {len(atoms)} atoms", path)
+    net = float(np.abs(forces.sum(axis=0)).max())
+    if net > MAX_TOTAL_FORCE:
+        raise _incomplete(f"the forces add up to {net:.3g} eV/Å instead of zero", path)
+    creator = root.find("general_info/creator")
+    return PwResult(
+        energy=float(_array(output, "total_energy/etot", path)[0]) * HARTREE,
+        forces=forces,
+        stress=0.5 * (stress + stress.T),
+        cell=BOHR * np.array([_array(structure, f"cell/a{i}", path) for i in (1, 2, 3)]),
+        positions=BOHR * np.array([_numbers(atom) for atom in atoms]),
+        symbols=[re.sub(r"[\d_-].*", "", atom.get("name", "")) for atom in atoms],
+        n_scf_steps=steps,
+        top_occupation=_top_occupation(output),
+        magnetization=_magnetization(output),
+        version=creator.get("VERSION", "") if creator is not None else "",
+        cpu=_cpu(root),
+    )
+
+
+def require_same(result: PwResult, configuration: Configuration, path: Path) -> None:
+    """Raise OutputUnreadable unless the output is about `configuration`."""
+    same = result.symbols == configuration.symbols and all(
+        np.abs(a - b).max() < POSITION_TOLERANCE
+        for a, b in (
+            (result.cell, configuration.cell),
+            (result.positions, configuration.positions),
+        )
+    )
+    if not same:
+        raise OutputUnreadable(
+            "the output is about other atoms than the input",
+            place=str(path),
+            remedy="two calculations share a directory?",
+        )
+
+
+def scf_correction(stdout: str, n_atoms: int) -> float:
+    """Estimated error of the forces from the unfinished SCF, eV/Å rms; infinite if not printed."""
+    found = re.search(r"Total SCF correction =\s*(\S+)", stdout)
+    try:
+        total = float(found[1]) if found else math.inf
+    except ValueError:
+        total = math.inf
+    return total * RYDBERG / BOHR / math.sqrt(3 * n_atoms)
+
+
+def accuracies(stdout: str) -> list[float]:
+    """The estimated SCF accuracy after each step, Ry."""
+    return [float(x) for x in re.findall(r"estimated scf accuracy\s+<\s+([-+.\dEe]+) Ry", stdout)]
+
+
+def _convergence(output: ElementTree.Element, path: Path) -> int:
+    """Number of SCF steps of a converged cycle."""
+    scf = output.find("convergence_info/scf_conv")
+    achieved = scf.findtext("convergence_achieved", "").strip() if scf is not None else ""
+    if scf is None or achieved not in ("true", "false"):
+        raise OutputUnreadable("the XML does not say whether the SCF converged", place=str(path))
+    steps = int(scf.findtext("n_scf_steps", "0"))
+    if achieved == "false":
+        error = float(scf.findtext("scf_error", "inf"))
+        raise NotConverged(
+            f"SCF not converged after {steps} steps (error {2 * error:.2g} Ry)", place=str(path)
+        )
+    return steps
+
+
+def _incomplete(message: str, path: Path) -> LabelError:
+    return LabelError(message, place=str(path), error_class="incomplete")
+
+
+def _numbers(element: ElementTree.Element) -> FloatArray:
+    return np.array([float(word) for word in (element.text or "").split()])
+
+
+def _array(parent: ElementTree.Element, name: str, path: Path) -> FloatArray:
+    element = parent.find(name)
+    if element is None:
+        raise _incomplete(f"no {name} in the XML", path)
+    try:
+        values = _numbers(element)
+    except ValueError:
+        values = np.array([np.nan])  # Fortran's ******
+    if not len(values) or not np.isfinite(values).all():
+        raise _incomplete(f"{name} holds no finite numbers", path)
+    return values
+
+
+def _top_occupation(output: ElementTree.Element) -> float:
+    bands = output.find("band_structure")
+    if bands is None:
+        return 0.0
+    spins = 2 if bands.findtext("lsda", "").strip() == "true" else 1
+    tops = [0.0]
+    for element in bands.findall("ks_energies/occupations"):
+        occupations = _numbers(element).reshape(spins, -1)
+        tops.append(float(np.abs(occupations[:, -1]).max()))
+    return max(tops)
+
+
+def _magnetization(output: ElementTree.Element) -> float | None:
+    text = output.findtext("magnetization/total")
+    spin = output.findtext("magnetization/lsda", "").strip() == "true"
+    return float(text) if spin and text else None
+
+
+def _cpu(root: ElementTree.Element) -> float:
+    ranks = float(root.findtext("parallel_info/nprocs", "1"))
+    return ranks * float(root.findtext("timing_info/total/cpu", "0"))

@@ -1,0 +1,126 @@
+"""What answers questions at a level of theory, and how it is made from its spec."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from custodian.custodian import ErrorHandler
+
+from fw_nnp.core.records import Configuration, Label, LevelOfTheory
+from fw_nnp.core.registry import Registry
+from fw_nnp.core.specs import TheorySpec
+from fw_nnp.potentials.protocol import EmpiricalPotential
+
+from .custody import Custody, ProgramJob
+
+
+class Labeler(Protocol):
+    """Makes labels at one level of theory."""
+
+    @property
+    def theory(self) -> LevelOfTheory:
+        """The level of theory of every label."""
+
+    def label(self, configuration: Configuration, directory: Path, custody: Custody) -> Label:
+        """Return a proved label.
+
+        Parameters
+        ----------
+        directory
+            For the files of this calculation alone.
+        custody
+            Runs programs, so that a stop reaches them.
+
+        Raises
+        ------
+        LabelError
+            There is none to trust; `error_class` and `to_dict` say why.
+        EngineError
+            The program cannot be started at all.
+        """
+
+
+class ProgramLabeler(ABC):
+    """A labeler around a program: subclasses say what to write, to run and to read."""
+
+    theory: LevelOfTheory
+
+    @abstractmethod
+    def write(self, configuration: Configuration, directory: Path) -> None:
+        """Write the inputs; what an earlier run left in `directory` is removed."""
+
+    @abstractmethod
+    def job(self, directory: Path) -> ProgramJob:
+        """Return the custodian job that runs the program."""
+
+    @abstractmethod
+    def handlers(self, job: ProgramJob) -> Sequence[ErrorHandler]:
+        """Return the custodian handlers that may repair `job`; none for no repairs."""
+
+    @abstractmethod
+    def read(self, configuration: Configuration, directory: Path) -> Label:
+        """Prove that the outputs answer the question and return the label.
+
+        Raises
+        ------
+        LabelError
+            Where the proof fails.
+        """
+
+    def label(self, configuration: Configuration, directory: Path, custody: Custody) -> Label:
+        """Write -> run under custodian -> prove and parse."""
+        self.write(configuration, directory)
+        job = self.job(directory)
+        custody.run(job, self.handlers(job), directory)
+        return self.read(configuration, directory)
+
+
+class LabelerFactory(Protocol):
+    """Makes the labeler of a spec: what LABELERS holds."""
+
+    def __call__(
+        self,
+        spec: Any,
+        *,
+        programs: Mapping[str, list[str]],
+        base: Path,
+        potential: EmpiricalPotential | None,
+    ) -> Labeler: ...
+
+
+LABELERS: Registry[LabelerFactory] = Registry(
+    "labeler",
+    {
+        "espresso": "fw_nnp.dft.espresso:espresso_labeler",
+        "empirical": "fw_nnp.dft.empirical:empirical_labeler",
+    },
+)
+
+
+def make_labeler(
+    spec: TheorySpec,
+    *,
+    programs: Mapping[str, list[str]],
+    base: Path,
+    potential: EmpiricalPotential | None = None,
+) -> Labeler:
+    """Make the labeler of a level of theory.
+
+    Parameters
+    ----------
+    programs
+        ``pw``: argv of pw.x, for example ``["mpirun", "-n", "4", "pw.x"]``.
+    base
+        Folder of the campaign file, for relative paths.
+    potential
+        The potential of an `EmpiricalSpec`.
+
+    Raises
+    ------
+    SpecError
+        A pseudopotential, program or potential is missing.
+    """
+    return LABELERS.get(spec.code)(spec, programs=programs, base=base, potential=potential)
