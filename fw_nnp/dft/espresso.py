@@ -24,7 +24,7 @@ from .espresso_input import OUTDIR, PREFIX, k_grid, pw_input
 from .espresso_output import PwResult, read_xml, require_same
 from .espresso_repairs import EspressoRepairs
 from .labeler import ProgramLabeler
-from .theory import pseudopotential_files, require_elements, theory_of
+from .theory import Pseudopotential, pseudopotentials, require_elements, theory_of
 
 INPUT, STDOUT, STDERR = "pw.in", "pw.out", "pw.err"
 XML = f"{OUTDIR}/{PREFIX}.save/data-file-schema.xml"
@@ -37,15 +37,15 @@ class EspressoLabeler(ProgramLabeler):
 
     Attributes
     ----------
-    files
-        Element -> UPF file.
+    pseudos
+        Element -> pseudopotential.
     argv
         pw.x, possibly behind mpirun or srun.
     """
 
     spec: EspressoSpec
     theory: LevelOfTheory
-    files: Mapping[str, Path]
+    pseudos: Mapping[str, Pseudopotential]
     argv: list[str]
 
     def write(self, configuration: Configuration, directory: Path) -> None:
@@ -63,7 +63,7 @@ class EspressoLabeler(ProgramLabeler):
             (directory / name).unlink(missing_ok=True)
         for attempt in directory.glob("attempt-*"):
             shutil.rmtree(attempt)
-        (directory / INPUT).write_text(pw_input(configuration, self.spec, self.files))
+        (directory / INPUT).write_text(pw_input(configuration, self.spec, self.pseudos))
 
     def job(self, directory: Path) -> ProgramJob:
         return ProgramJob(
@@ -152,6 +152,6 @@ def espresso_labeler(
     return EspressoLabeler(
         spec=spec,
         theory=theory_of(spec, base=base),
-        files=pseudopotential_files(spec, base=base),
+        pseudos=pseudopotentials(spec, base=base),
         argv=list(programs["pw"]),
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from fw_nnp.core.records import Configuration, FloatArray
 from fw_nnp.core.specs import EspressoSpec
 from fw_nnp.core.units import RYDBERG
 
-from .theory import valence
+from .theory import Pseudopotential
 
 PREFIX = "fw"
 OUTDIR = "out"
@@ -43,18 +42,17 @@ def k_grid(cell: FloatArray, spacing: float) -> tuple[int, int, int]:
 
 
 def namelists(
-    configuration: Configuration, spec: EspressoSpec, files: Mapping[str, Path]
+    configuration: Configuration, spec: EspressoSpec, pseudos: Mapping[str, Pseudopotential]
 ) -> Namelists:
     """All keywords of a single point.
 
     Parameters
     ----------
-    files
-        Element -> UPF file, for the number of valence electrons.
+    pseudos
+        Element -> pseudopotential; all in one folder.
     """
     elements = configuration.elements
-    electrons = sum(valence(files[symbol]) for symbol in configuration.symbols)
-    pairs = electrons / 2.0
+    pairs = sum(pseudos[symbol].valence for symbol in configuration.symbols) / 2.0
     system: dict[str, Any] = {
         "ibrav": 0,
         "nat": configuration.n_atoms,
@@ -79,7 +77,7 @@ def namelists(
             "calculation": "scf",
             "prefix": PREFIX,
             "outdir": f"./{OUTDIR}",
-            "pseudo_dir": str(next(iter(files.values())).parent),
+            "pseudo_dir": str(next(iter(pseudos.values())).path.parent),
             "tprnfor": True,
             "tstress": True,
             "disk_io": "low",
@@ -104,16 +102,18 @@ def _with_extra(lists: Namelists, extra: Mapping[Any, Mapping[str, Any]]) -> Nam
     return lists
 
 
-def pw_input(configuration: Configuration, spec: EspressoSpec, files: Mapping[str, Path]) -> str:
+def pw_input(
+    configuration: Configuration, spec: EspressoSpec, pseudos: Mapping[str, Pseudopotential]
+) -> str:
     """Text of the input file; see `namelists`."""
-    lists = namelists(configuration, spec, files)
+    lists = namelists(configuration, spec, pseudos)
     lines = []
     for name, keywords in lists.items():
         lines += [f"&{name}", *(f"  {k} = {_fortran(v)}" for k, v in keywords.items()), "/"]
     lines.append("ATOMIC_SPECIES")
     for element in configuration.elements:
         mass = atomic_masses[atomic_numbers[element]]
-        lines.append(f"{element} {mass:.4f} {files[element].name}")
+        lines.append(f"{element} {mass:.4f} {pseudos[element].path.name}")
     grid = k_grid(configuration.cell, spec.k_spacing)
     shift = int(spec.k_shift)
     lines += ["K_POINTS automatic", "{} {} {} {s} {s} {s}".format(*grid, s=shift)]

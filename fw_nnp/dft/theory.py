@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from fw_nnp.core.errors import LabelError, SpecError
@@ -11,6 +13,15 @@ from fw_nnp.core.records import LevelOfTheory
 from fw_nnp.core.specs import EspressoSpec
 
 SHIPPED = Path(__file__).parent / "pseudo"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pseudopotential:
+    """A UPF file: where it is, its content as sha256, its number of valence electrons."""
+
+    path: Path
+    sha256: str
+    valence: float
 
 
 def theory_of(spec: EspressoSpec, *, base: Path) -> LevelOfTheory:
@@ -27,27 +38,35 @@ def theory_of(spec: EspressoSpec, *, base: Path) -> LevelOfTheory:
         A pseudopotential is missing.
     """
     settings = spec.model_dump(mode="json", exclude={"code", "pseudo_dir", "pseudopotentials"})
-    settings["pseudopotentials"] = {
-        element: hashlib.sha256(path.read_bytes()).hexdigest()
-        for element, path in sorted(pseudopotential_files(spec, base=base).items())
-    }
+    found = pseudopotentials(spec, base=base)
+    settings["pseudopotentials"] = {element: upf.sha256 for element, upf in found.items()}
     return LevelOfTheory(code=spec.code, settings=settings)
 
 
-def pseudopotential_files(spec: EspressoSpec, *, base: Path) -> dict[str, Path]:
-    """Element -> existing UPF file."""
+def pseudopotentials(spec: EspressoSpec, *, base: Path) -> dict[str, Pseudopotential]:
+    """Element -> pseudopotential, read from disk; see `theory_of`."""
     folder = (base / spec.pseudo_dir).resolve() if spec.pseudo_dir else SHIPPED
-    files = {element: folder / name for element, name in spec.pseudopotentials.items()}
-    for element, path in files.items():
-        if not path.is_file():
-            there = sorted(p.name for p in folder.glob("*") if p.suffix.lower() == ".upf")
-            raise SpecError(
-                f"no pseudopotential '{path.name}' of {element} in {folder}",
-                place="relabel.theory.pseudopotentials",
-                remedy=f"this folder holds: {', '.join(there) or 'no UPF file'}; correct the name "
-                "or pseudo_dir (SSSP: materialscloud.org/sssp, PseudoDojo: pseudo-dojo.org)",
-            )
-    return files
+    return {
+        element: _read(element, folder, name) for element, name in spec.pseudopotentials.items()
+    }
+
+
+def _read(element: str, folder: Path, name: str) -> Pseudopotential:
+    path = folder / name
+    if not path.is_file():
+        there = sorted(p.name for p in folder.glob("*") if p.suffix.lower() == ".upf")
+        raise SpecError(
+            f"no pseudopotential '{name}' of {element} in {folder}",
+            place="relabel.theory.pseudopotentials",
+            remedy=f"this folder holds: {', '.join(there) or 'no UPF file'}; correct the name "
+            "or pseudo_dir (SSSP: materialscloud.org/sssp, PseudoDojo: pseudo-dojo.org)",
+        )
+    content = path.read_bytes()
+    return Pseudopotential(
+        path=path,
+        sha256=hashlib.sha256(content).hexdigest(),
+        valence=_valence(content.decode(errors="replace"), path),
+    )
 
 
 def require_elements(spec: EspressoSpec, elements: Iterable[str]) -> None:
@@ -62,18 +81,13 @@ def require_elements(spec: EspressoSpec, elements: Iterable[str]) -> None:
         )
 
 
-def valence(path: Path) -> float:
-    """Number of valence electrons, ``z_valence`` of a UPF file (version 1 or 2)."""
-    text = path.read_text(encoding="utf-8", errors="replace")
-    for line in text.splitlines():
-        if "z_valence" in line:
-            return _number(line.split("z_valence", 1)[1])
-        if "Z valence" in line:
-            return _number(line)
-    raise SpecError(
-        "no number of valence electrons in it", place=str(path), remedy="is it a UPF file?"
+def _valence(text: str, path: Path) -> float:
+    """``z_valence`` of UPF version 2 or the line ``... Z valence`` of version 1."""
+    found = re.search(r'z_valence\s*=\s*"\s*([^\s"]+)', text) or re.search(
+        r"^\s*(\S+)\s+Z valence", text, re.MULTILINE
     )
-
-
-def _number(text: str) -> float:
-    return float(text.strip(" =").strip('"').split()[0].strip('"/>').replace("D", "e"))
+    if found is None:
+        raise SpecError(
+            "no number of valence electrons in it", place=str(path), remedy="is it a UPF file?"
+        )
+    return float(found[1].replace("D", "e"))

@@ -12,7 +12,7 @@ from fw_nnp.core.errors import SpecError
 from fw_nnp.core.records import Configuration
 from fw_nnp.dft import make_labeler, theory_of
 from fw_nnp.dft.espresso_input import k_grid, keyword, pw_input, with_keyword
-from fw_nnp.dft.theory import SHIPPED, pseudopotential_files, valence
+from fw_nnp.dft.theory import SHIPPED, pseudopotentials
 
 from .conftest import espresso, pair
 
@@ -70,7 +70,7 @@ def test_a_theory_without_its_program_or_potential_is_refused():
 def test_keywords_that_fw_nnp_sets_cannot_be_set_behind_its_back():
     spec = espresso(extra={"control": {"tstress": False}})
     with pytest.raises(SpecError, match="tstress"):
-        pw_input(pair(), spec, pseudopotential_files(spec, base=Path()))
+        pw_input(pair(), spec, pseudopotentials(spec, base=Path()))
 
 
 @pytest.mark.parametrize(("repeat", "grid"), [((1, 1, 1), 4), ((2, 2, 2), 2), ((4, 4, 4), 1)])
@@ -89,7 +89,7 @@ def test_k_spacing_is_an_upper_bound_in_skewed_cells():
 
 def test_the_input_asks_for_everything_a_label_needs():
     spec = espresso(spin=True, starting_magnetization={"Al": 0.3})
-    text = pw_input(pair(), spec, pseudopotential_files(spec, base=Path()))
+    text = pw_input(pair(), spec, pseudopotentials(spec, base=Path()))
     assert keyword(text, "tprnfor") == keyword(text, "tstress") == ".true."
     assert float(keyword(text, "ecutwfc")) == pytest.approx(8.0)
     assert float(keyword(text, "ecutrho")) == pytest.approx(32.0)
@@ -106,8 +106,8 @@ def test_bands_grow_with_the_cell():
     ten = Configuration(
         cell=cell, positions=np.outer(np.arange(10), [0.0, 0.0, 2.0]), numbers=[13] * 10
     )
-    files = pseudopotential_files(spec, base=Path())
-    bands = [int(keyword(pw_input(c, spec, files), "nbnd")) for c in (one, ten)]
+    pseudos = pseudopotentials(spec, base=Path())
+    bands = [int(keyword(pw_input(c, spec, pseudos), "nbnd")) for c in (one, ten)]
     assert bands == [7, 24]  # never fewer than four empty; 1.6 x 15
 
 
@@ -125,4 +125,11 @@ def test_a_keyword_is_replaced_or_added_once():
 )
 def test_valence_of_both_upf_versions(line, tmp_path: Path):
     (tmp_path / "a.upf").write_text(line + "\n")
-    assert valence(tmp_path / "a.upf") == 3.0
+    spec = espresso(pseudo_dir=".", pseudopotentials={"Al": "a.upf"})
+    assert pseudopotentials(spec, base=tmp_path)["Al"].valence == 3.0
+
+
+def test_a_file_that_is_no_pseudopotential_is_refused(tmp_path: Path):
+    (tmp_path / "a.upf").write_text("hello\n")
+    with pytest.raises(SpecError, match="valence"):
+        theory_of(espresso(pseudo_dir=".", pseudopotentials={"Al": "a.upf"}), base=tmp_path)
