@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from fireworks import FireTaskBase, Firework, FWAction, LaunchPad
 
@@ -20,7 +22,7 @@ from fw_nnp.store.mongo import MongoDocuments
 from fw_nnp.store.store import Store
 from fw_nnp.workflows.advance import advance, campaign_spec
 
-from .stopping import StopRequested, stoppable
+from .stopping import REQUESTED, StopRequested, stoppable
 
 ENV_KEYS = ("lmp_cmd", "pw_cmd", "scratch", "results", "cores")
 
@@ -196,6 +198,7 @@ class CampaignTask(FireTaskBase):  # type: ignore[misc]
     required_params: ClassVar[tuple[str, ...]] = ("campaign", "key")
 
     launchpad: LaunchPad
+    fw_id: int
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -217,6 +220,8 @@ class CampaignTask(FireTaskBase):  # type: ignore[misc]
         fw_spec: Mapping[str, Any],
     ) -> FWAction:
         """Run a step; a stopped one is handed on to a new Firework of the same spec."""
+        if REQUESTED.is_set():
+            self._give_back()
         store = Store(MongoDocuments(self.launchpad.db))
         env = fw_spec.get("_fw_env") or {}
         try:
@@ -230,3 +235,12 @@ class CampaignTask(FireTaskBase):  # type: ignore[misc]
             )
         advance(self.launchpad, store, campaign)
         return FWAction()
+
+    def _give_back(self) -> NoReturn:
+        """Leave this Firework to another worker and end this one.
+
+        `rlaunch rapidfire` goes on with the next Firework although it was asked to stop;
+        the scheduler would kill it in the middle.
+        """
+        self.launchpad.rerun_fw(self.fw_id)
+        os._exit(128 + signal.SIGTERM)

@@ -15,6 +15,9 @@ from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
+#: Set once this process has been asked to stop: it takes no further step.
+REQUESTED = threading.Event()
+
 
 class StopRequested(BaseException):
     """Breaks off a step; not an Exception, so that nothing on the way swallows it."""
@@ -37,6 +40,7 @@ def stoppable(*, polled: bool) -> Iterator[Callable[[], bool]]:
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         flag.set()
+        REQUESTED.set()
         previous = before[signal.Signals(number)]
         if callable(previous) and previous is not signal.default_int_handler:
             previous(number, frame)  # the worker loop wants to know, too

@@ -24,6 +24,7 @@ from fw_nnp.workflows.submit import initialise, submit_campaign
 pytestmark = pytest.mark.engines
 SLOW = {"engine": "stand_ins:slow_dft_like", "elements": ["Al"]}
 WORK = [sys.executable, "-m", "fw_nnp.cli.main", "work", "-l", "my_launchpad.yaml"]
+RLAUNCH = [str(Path(sys.executable).parent / "rlaunch"), "-s", "rapidfire"]
 
 
 @pytest.fixture
@@ -40,10 +41,10 @@ def submitted(launchpad_file: Path, launchpad: LaunchPad) -> tuple[Path, LaunchP
     return launchpad_file.parent, launchpad, store
 
 
-def start(directory: Path) -> subprocess.Popen:
+def start(directory: Path, command: list[str] = WORK) -> subprocess.Popen:
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     with (directory / "work.log").open("a") as log:
-        return subprocess.Popen(WORK, cwd=directory, env=env, stdout=log, stderr=log)
+        return subprocess.Popen(command, cwd=directory, env=env, stdout=log, stderr=log)
 
 
 def wait_for_questions(directory: Path, worker: subprocess.Popen, count: int) -> None:
@@ -65,12 +66,13 @@ def asked(directory: Path) -> Counter[str]:
     return Counter((directory / "questions.txt").read_text().split())
 
 
-def test_sigterm_ends_a_chunk_in_good_order(submitted) -> None:
+@pytest.mark.parametrize(("command", "code"), [(WORK, 0), (RLAUNCH, 143)], ids=["ours", "stock"])
+def test_sigterm_ends_a_chunk_in_good_order(submitted, command: list[str], code: int) -> None:
     directory, launchpad, store = submitted
-    worker = start(directory)
+    worker = start(directory, command)
     wait_for_questions(directory, worker, 14)  # past the ten cells of the reference
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(timeout=30) == 0
+    assert worker.wait(timeout=30) == code
     states = Counter(fw["state"] for fw in launchpad.fireworks.find({}, {"state": 1}))
     assert states["READY"] >= 1
     assert states["RUNNING"] == states["FIZZLED"] == 0
