@@ -33,6 +33,7 @@ def main() -> None:
     """Run the command line; every expected error is one message and an exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("launchpad").propagate = False  # FireWorks has handlers of its own
+    logging.getLogger("custodian").setLevel(logging.CRITICAL)  # its errors come as quarantine
     warnings.filterwarnings("ignore", module="pymatgen")
     try:
         app(standalone_mode=True)
