@@ -118,6 +118,7 @@ def report(
     directory: Annotated[
         Path | None, typer.Option("--out", help="Folder; default: results/CAMPAIGN.")
     ] = None,
+    figures: Annotated[bool, typer.Option("--figures", help="Its figures as PNG, too.")] = False,
     json: AsJson = False,
     launchpad: Launchpad = LAUNCHPAD_FILE,
 ) -> None:
@@ -127,12 +128,16 @@ def report(
     """
     from fw_nnp.firetasks.report import export_report, stored_evaluation
     from fw_nnp.properties.evaluation import report_json
+    from fw_nnp.report.figures import save_figures
 
     _, store = open_launchpad(launchpad)
     if json:
         print_json(report_json(stored_evaluation(store, campaign)))
         return
-    page, model = export_report(store, campaign, directory or Path("results") / campaign)
+    directory = directory or Path("results") / campaign
+    page, model = export_report(store, campaign, directory)
+    if figures:
+        save_figures(stored_evaluation(store, campaign), directory / "figures")
     out.print(f"report: {page}\nmodel:  {model}", soft_wrap=True)
 
 

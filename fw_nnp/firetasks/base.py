@@ -137,7 +137,7 @@ def context_of(
                 place="env of the worker file",
                 remedy=f"known: {', '.join(ENV_KEYS)}",
             )
-    here = Path.cwd()
+    here = Path.cwd().parent  # the launch directory is one launch's own
     return Context(
         store=store,
         campaign=campaign,

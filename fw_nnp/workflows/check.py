@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fw_nnp.core.errors import SpecError
-from fw_nnp.core.specs import CampaignSpec, EspressoSpec, ImportSpec
+from fw_nnp.core.specs import CampaignSpec, EmpiricalSpec, EspressoSpec, ImportSpec
 from fw_nnp.dft.theory import theory_of
 from fw_nnp.potentials import make_potential
 from fw_nnp.services.engines import find_programs
@@ -35,3 +35,21 @@ def check_files(spec: CampaignSpec, *, base: Path) -> None:
         potentials.append(spec.sample.translate.potential)
     for potential in potentials:
         make_potential(potential, lmp=programs.lmp, base=base, potentials_dir=programs.potentials)
+
+
+def check_programs(spec: CampaignSpec) -> None:
+    """Look for the programs that a campaign runs, where its workers are on this machine.
+
+    Raises
+    ------
+    EngineError
+        One is missing; the remedy names what to install.
+    """
+    programs = find_programs()
+    potentials = [spec.sample.potential]
+    if isinstance(spec.relabel.theory, EmpiricalSpec):
+        potentials.append(spec.relabel.theory.potential)
+    else:
+        programs.require("pw")
+    if any(potential.engine == "lammps" for potential in potentials):
+        programs.require("lmp")

@@ -27,6 +27,7 @@ from fw_nnp.store.mongo import MongoDocuments
 from fw_nnp.store.store import Store
 
 from .advance import advance
+from .check import check_programs
 from .status import CampaignStatus, campaign_status
 from .submit import initialise, submit_campaign
 
@@ -56,6 +57,7 @@ def run_locally(
     FwNnpError
         A step fizzled, the gate stays closed, or the workers died again and again.
     """
+    check_programs(spec)
     with _alone(directory):
         server = mongod.start(directory)
         path = launchpads.use_server(directory, server)
