@@ -1,4 +1,4 @@
-"""The main job on the real engines at quick size: killed halfway, started again, run again."""
+"""The main job on the real engines, quick: interrupted, killed, run to its end, run again."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,33 +32,49 @@ def labels(directory: Path) -> dict[str, object]:
     }
 
 
-def kill_when_labels_come(directory: Path, command: list) -> None:
-    """Start the demo and SIGKILL it when the first labels are there."""
-    with (directory / "killed.log").open("w") as log:
+def steps(directory: Path) -> int:
+    """Number of finished steps."""
+    return len(open_store(directory).steps(NAME))
+
+
+def stop_when(directory: Path, command: list, ready: Callable[[], bool], number: int) -> int:
+    """Start the demo, send it a signal once something is `ready`; returns its exit code."""
+    log = directory / "stopped.log"
+    with log.open("a") as file:
         demo = subprocess.Popen(
-            [*map(str, command)], cwd=directory, stdout=log, stderr=log, start_new_session=True
+            [*map(str, command)], cwd=directory, stdout=file, stderr=file, start_new_session=True
         )
     deadline = time.monotonic() + 240
     try:
-        while time.monotonic() < deadline and demo.poll() is None:
-            try:
-                if len(labels(directory)) >= 4:
-                    return
-            except FwNnpError:
-                time.sleep(0.5)  # the server is not there yet
+        while not _is_ready(ready):
+            assert demo.poll() is None, log.read_text()[-3000:]
+            assert time.monotonic() < deadline, log.read_text()[-3000:]
             time.sleep(0.2)
-        pytest.fail("no labels came: " + (directory / "killed.log").read_text()[-3000:])
+        demo.send_signal(number)
+        return demo.wait(timeout=90)
     finally:
-        demo.send_signal(signal.SIGKILL)
+        demo.kill()
         demo.wait()
+
+
+def _is_ready(ready: Callable[[], bool]) -> bool:
+    try:
+        return ready()
+    except FwNnpError:
+        time.sleep(0.5)
+        return False  # the server is not there yet
 
 
 @pytest.fixture(scope="module")
 def demo(lmp, pw, mongod_program, tmp_path_factory: pytest.TempPathFactory):
-    """A directory in which the demo was killed and then run to its end."""
+    """A directory in which the demo was interrupted, killed, and then run to its end."""
     directory = tmp_path_factory.mktemp("demo")
     command = [*FW_NNP, "demo", write_quick("al_quickstart", directory)]
-    kill_when_labels_come(directory, command)
+    code = stop_when(directory, command, lambda: steps(directory) >= 2, signal.SIGINT)
+    launchpad = connect(directory / "my_launchpad.yaml")
+    states = Counter(fw["state"] for fw in launchpad.fireworks.find({}, {"state": 1}))
+    assert (code, states["RUNNING"], states["FIZZLED"]) == (130, 0, 0)  # Ctrl-C, in good order
+    stop_when(directory, command, lambda: len(labels(directory)) >= 4, signal.SIGKILL)
     before = labels(directory)
     last = run(command, directory)
     yield directory, command, before, last
