@@ -48,8 +48,8 @@ def train(
     from fw_nnp.core.parsing import load_yaml, parse
     from fw_nnp.core.specs import FileTrainSpec
     from fw_nnp.core.splits import split
-    from fw_nnp.nnp.trainer import Progress as StageProgress
-    from fw_nnp.nnp.trainer import train_stage
+    from fw_nnp.nnp import Progress as StageProgress
+    from fw_nnp.nnp import train_stage
 
     content = load_yaml(config) if config else {}
     spec = parse(FileTrainSpec, content or {}, place=str(config or "defaults"))

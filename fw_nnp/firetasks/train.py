@@ -12,7 +12,7 @@ import torch
 from fw_nnp.core.hashing import content_id
 from fw_nnp.core.records import LabelledConfiguration
 from fw_nnp.core.specs import StageSpec
-from fw_nnp.nnp.trainer import Progress, train_stage
+from fw_nnp.nnp import Progress, train_stage
 
 from .base import Context, Unfinished
 

@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import CheckpointMismatch
-from ..core.hashing import digest
-from ..core.parsing import parse
-from ..core.specs import ModelSpec
+from fw_nnp.core.errors import CheckpointMismatch
+from fw_nnp.core.hashing import digest
+from fw_nnp.core.parsing import parse
+from fw_nnp.core.specs import ModelSpec
+
 from . import checkpoint
 from .models import MODELS
 from .potential import Potential

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..core.errors import SpecError
-from ..core.records import Configuration
+from fw_nnp.core.errors import SpecError
+from fw_nnp.core.records import Configuration
+
 from .neighbours import Neighbourhood
 
 JOINED_ATOMS = 48  # as many as fit the cache of a core with their pairs

@@ -9,8 +9,9 @@ from typing import cast
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
-from ..core.atoms import from_atoms
-from ..core.records import voigt_stress
+from fw_nnp.core.atoms import from_atoms
+from fw_nnp.core.records import voigt_stress
+
 from .artefact import load_model, model_id
 from .potential import Potential
 from .prediction import predict

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ..core.errors import CheckpointMismatch, TrainingError
+from fw_nnp.core.errors import CheckpointMismatch, TrainingError
 
 SCHEMA = 1
 

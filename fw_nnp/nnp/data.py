@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ..core.records import Configuration, LabelledConfiguration
+from fw_nnp.core.records import Configuration, LabelledConfiguration
+
 from .batch import AtomBatch, gather, geometry, join
 from .loss import Errors, Targets, errors
 from .neighbours import find_neighbours

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..core.hashing import canonical_json, digest
-from ..core.records import LabelledConfiguration
-from ..core.specs import ModelSpec, StageSpec
+from fw_nnp.core.hashing import canonical_json, digest
+from fw_nnp.core.records import LabelledConfiguration
+from fw_nnp.core.specs import ModelSpec, StageSpec
 
 
 def identity_of(

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..core.specs import LossWeights
-from ..core.units import GPA, VOIGT
+from fw_nnp.core.specs import LossWeights
+from fw_nnp.core.units import GPA, VOIGT
+
 from .potential import Prediction
 
 QUANTITIES = ("energy", "forces", "stress")

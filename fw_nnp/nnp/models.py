@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..core.registry import Registry
+from fw_nnp.core.registry import Registry
 
 if TYPE_CHECKING:
     from .potential import Potential

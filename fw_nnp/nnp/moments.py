@@ -19,7 +19,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ..core.specs import ModelSpec
+from fw_nnp.core.specs import ModelSpec
+
 from .batch import AtomBatch
 from .harmonics import degrees, ladder, solid_harmonics
 from .linear_forces import apply_sensitivities

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from vesin import NeighborList
 
-from ..core.records import Configuration, FloatArray, IntArray
+from fw_nnp.core.records import Configuration, FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

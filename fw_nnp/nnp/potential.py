@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from ..core.specs import ModelSpec
+from fw_nnp.core.specs import ModelSpec
+
 from .batch import AtomBatch, structures
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..core.records import Configuration, Label
+from fw_nnp.core.records import Configuration, Label
+
 from .artefact import load_model, model_id
 from .batch import AtomBatch, join
 from .data import read_configuration

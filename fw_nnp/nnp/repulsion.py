@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from ase.data import covalent_radii
 
-from ..core.records import Configuration, FloatArray
+from fw_nnp.core.records import Configuration, FloatArray
+
 from .neighbours import Neighbourhood
 
 COULOMB = 14.399645  # e²/(4 pi eps0) in eV Å

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import cos, pi
 
-from ..core.specs import StageSpec
+from fw_nnp.core.specs import StageSpec
 
 WARM_UP = 50  # steps
 FLOOR = 0.002  # of the learning rate, at the end

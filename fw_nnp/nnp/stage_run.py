@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core.errors import CheckpointMismatch, Diverged
-from ..core.records import LabelledConfiguration
-from ..core.specs import ModelSpec, StageSpec
+from fw_nnp.core.errors import CheckpointMismatch, Diverged
+from fw_nnp.core.records import LabelledConfiguration
+from fw_nnp.core.specs import ModelSpec, StageSpec
+
 from . import checkpoint
 from .artefact import build, save_model
 from .batch import structures

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..core.errors import TrainingError
-from ..core.records import LabelledConfiguration
-from ..core.specs import ModelSpec, StageSpec
+from fw_nnp.core.errors import TrainingError
+from fw_nnp.core.records import LabelledConfiguration
+from fw_nnp.core.specs import ModelSpec, StageSpec
+
 from .identity import identity_of
 from .progress import Progress, StageResult
 from .stage_run import StageRun

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import torch
 
-from ..core.errors import SpecError
-from ..core.registry import did_you_mean
-from ..core.specs import ModelSpec
+from fw_nnp.core.errors import SpecError
+from fw_nnp.core.registry import did_you_mean
+from fw_nnp.core.specs import ModelSpec
+
 from .artefact import load_model
 from .batch import structures
 from .data import CellSet

@@ -26,11 +26,11 @@ from pymatgen.analysis.elasticity.elastic import ElasticTensor
 from pymatgen.analysis.elasticity.strain import Strain
 from pymatgen.analysis.elasticity.stress import Stress
 
-from ..core.atoms import from_atoms
-from ..core.errors import FwNnpError, LabelError
-from ..core.records import Configuration, FloatArray, Label
-from ..core.specs import EvaluateSpec
-from ..core.units import GPA
+from fw_nnp.core.atoms import from_atoms
+from fw_nnp.core.errors import FwNnpError, LabelError
+from fw_nnp.core.records import Configuration, FloatArray, Label
+from fw_nnp.core.specs import EvaluateSpec
+from fw_nnp.core.units import GPA
 
 Evaluate = Callable[[Sequence[Configuration]], Sequence[Label]]
 

@@ -13,9 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core.errors import SpecError
-from ..core.records import Configuration, FloatArray, Label, LabelledConfiguration, voigt_stress
-from ..core.units import GPA
+from fw_nnp.core.errors import SpecError
+from fw_nnp.core.records import (
+    Configuration,
+    FloatArray,
+    Label,
+    LabelledConfiguration,
+    voigt_stress,
+)
+from fw_nnp.core.units import GPA
 
 UNTAGGED = "untagged"
 PARITY_POINTS = 1500

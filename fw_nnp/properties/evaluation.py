@@ -12,7 +12,8 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from ..core.errors import SpecError
+from fw_nnp.core.errors import SpecError
+
 from .elastic import CubicProperties
 from .errors import Errors, Score, Scores
 from .pool import Pool

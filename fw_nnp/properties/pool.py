@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core.errors import SpecError
-from ..core.records import Frame
+from fw_nnp.core.errors import SpecError
+from fw_nnp.core.records import Frame
+
 from .errors import UNTAGGED
 
 POOL_POINTS = 3000

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from ..properties.errors import Score, Scores
-from ..properties.evaluation import Evaluation, History
+from fw_nnp.properties.errors import Score, Scores
+from fw_nnp.properties.evaluation import Evaluation, History
+
 from . import style
 from .naming import QUANTITIES, method_names, number
 from .parity import common_range, parity_axes, parity_figure, phase_keys, points_of, rmse_note

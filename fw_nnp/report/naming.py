@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import floor, log10
 
-from ..properties.evaluation import Evaluation
+from fw_nnp.properties.evaluation import Evaluation
 
 # field of Scores, key of parity, title, unit of the error, unit of the axes
 QUANTITIES = (

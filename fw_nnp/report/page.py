@@ -12,8 +12,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ..properties.errors import UNTAGGED, Errors
-from ..properties.evaluation import Evaluation
+from fw_nnp.properties.errors import UNTAGGED, Errors
+from fw_nnp.properties.evaluation import Evaluation
+
 from .figures import FIGURES
 from .naming import QUANTITIES, method_names, number
 from .style import PHASE_COLOURS, inline_svg

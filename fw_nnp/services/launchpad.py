@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ..core.errors import EngineError, SpecError
-from ..core.parsing import load_yaml, parse
-from ..core.specs import Spec
+from fw_nnp.core.errors import EngineError, SpecError
+from fw_nnp.core.parsing import load_yaml, parse
+from fw_nnp.core.specs import Spec
+
 from . import mongod
 from .private import readable_by_others, write_private
 

@@ -26,7 +26,8 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from ..core.errors import EngineError
+from fw_nnp.core.errors import EngineError
+
 from .engines import find_programs
 from .private import write_private
 
