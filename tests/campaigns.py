@@ -12,6 +12,8 @@ from typing import Any
 import stand_ins
 import yaml
 
+from fw_nnp.core.parsing import parse
+from fw_nnp.core.specs import CampaignSpec
 from fw_nnp.services.launchpad import connect
 from fw_nnp.store.mongo import MongoDocuments
 from fw_nnp.store.store import Store
@@ -26,11 +28,9 @@ BIN = Path(sys.executable).parent
 def write_quick(name: str, directory: Path) -> Path:
     """The quick size of an example as a campaign file, with a structure of overlapping atoms."""
     spec = read_campaign(EXAMPLES / f"{name}.yaml", quick=True).model_dump(mode="json")
-    stand_ins.write_overlapping(directory / "given.xyz")
+    (element,) = spec["sample"]["potential"]["elements"]
+    stand_ins.write_overlapping(directory / "given.xyz", element)
     spec["sample"]["protocols"].append({"kind": "import", "file": "given.xyz", "always": True})
-    from fw_nnp.core.parsing import parse
-    from fw_nnp.core.specs import CampaignSpec
-
     workflow = campaign_workflow(parse(CampaignSpec, spec, place=name), base=str(directory))
     document = json.loads(json.dumps(workflow.to_dict(), default=str))
     path = directory / f"{name}.yaml"

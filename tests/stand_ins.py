@@ -120,9 +120,9 @@ def campaign(name: str = "stand-in") -> dict[str, Any]:
     }
 
 
-def write_overlapping(path: Path) -> None:
+def write_overlapping(path: Path, element: str = "Al") -> None:
     """A file with one fine cell and one in which two atoms overlap."""
-    fine = Atoms("Al4", cell=[4.0] * 3, pbc=True)
+    fine = Atoms(f"{element}4", cell=[4.0] * 3, pbc=True)
     fine.set_scaled_positions([[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]])
     bad = fine.copy()
     bad.positions[1] = bad.positions[0] + np.array([0.4, 0.0, 0.0])
