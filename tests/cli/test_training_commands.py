@@ -1,0 +1,90 @@
+"""Training and testing on files, without a database."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
+
+from fw_nnp.cli.main import main
+from fw_nnp.core.atoms import from_atoms, label_from_calculator
+from fw_nnp.core.records import LabelledConfiguration
+from fw_nnp.exchange import write_labelled
+from fw_nnp.nnp import load_calculator
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+DESCRIPTIONS = Path(__file__).parents[2] / "examples" / "descriptions"
+CONFIG = """
+model: {cutoff: 5.0 Å, l_max: 2, n_radial: 4, hidden: [8, 8]}
+stages:
+- {name: first, epochs: 8}
+- {name: second, start_from: first, epochs: 4, learning_rate: 1.0e-3, freeze: ["radial.*"]}
+"""
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.yaml").write_text(CONFIG)
+
+    def run(*words: str | Path) -> str:
+        monkeypatch.setattr("sys.argv", ["fw-nnp", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        assert ended.value.code in (0, None), printed.err
+        return printed.out
+
+    return run
+
+
+def cells(count: int, seed: int) -> list[LabelledConfiguration]:
+    rng = np.random.default_rng(seed)
+    items = []
+    for _ in range(count):
+        atoms = bulk("Al", cubic=True, a=rng.uniform(3.9, 4.15))
+        atoms.rattle(0.1, rng=rng)
+        configuration = from_atoms(atoms)
+        label = label_from_calculator(configuration, EMT(), "thy-emt")
+        items.append(LabelledConfiguration(configuration=configuration, label=label))
+    return items
+
+
+def test_train_evaluate_and_use(call, tmp_path: Path) -> None:
+    write_labelled(tmp_path / "train.extxyz", cells(40, 1))
+    write_labelled(tmp_path / "test.extxyz", cells(10, 2))
+    words = ("train", "--data", "train.extxyz", "--out", "model", "--config", "train.yaml")
+    first = json.loads(call(*words, "--json"))
+    assert [stage["stage"] for stage in first["stages"]] == ["first", "second"]
+    again = json.loads(call(*words, "--json"))
+    assert again == first  # finished stages are returned as they are
+    errors = json.loads(call("evaluate", "model/model.pt", "--data", "test.extxyz", "--json"))
+    assert errors["configurations"] == 10
+    forces = np.concatenate([item.label.forces.ravel() for item in cells(10, 2)])
+    assert errors["force_meV_A"]["rmse"] < 1e3 * forces.std()  # better than saying nothing
+    atoms = bulk("Al", cubic=True)
+    atoms.rattle(0.05, seed=3)
+    atoms.calc = load_calculator(tmp_path / "model" / "model.pt")
+    assert atoms.get_potential_energy() == atoms.get_potential_energy(force_consistent=True)
+    assert atoms.get_forces().shape == (4, 3)
+    assert atoms.get_stress().shape == (6,)
+    assert "force_meV_A" in call("evaluate", "model/model.pt", "--data", "test.extxyz")
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="third-party data are not here")
+@pytest.mark.parametrize(
+    ("data", "description"),
+    [("ni_eam/train.h5", "ni_eam.yaml"), ("mlearn/Mo/test.json", "mlearn_mo.yaml")],
+)
+def test_foreign_files_train_with_their_description(call, data: str, description: str) -> None:
+    text = CONFIG.replace("epochs: 8", "epochs: 1").replace("epochs: 4", "epochs: 1")
+    Path("train.yaml").write_text(text)
+    words = ("--data", DATA / data, "--description", DESCRIPTIONS / description, "--json")
+    trained = json.loads(call("train", *words, "--out", "model", "--config", "train.yaml"))
+    errors = json.loads(call("evaluate", trained["model"], *words))
+    assert errors["stress_GPa"]["count"] > 0
+    assert errors["force_meV_A"]["rmse"] > 0
