@@ -66,7 +66,7 @@ class SlowStandInDft(StandInDft):
     def label(self, configurations: Sequence[Configuration], directory: Path) -> list[Label]:
         labels = super().label(configurations, directory)
         for made in labels:
-            time.sleep(0.25)
+            time.sleep(0.15)
             with self.notes.open("a") as file:
                 file.write(made.configuration_id + "\n")
         return labels

@@ -25,6 +25,7 @@ from fw_nnp.properties.evaluation import (
 from fw_nnp.properties.pool import Pool, summarise_pool
 from fw_nnp.store.base import Document
 from fw_nnp.store.store import Store
+from fw_nnp.workflows.stages import low_stages
 
 from .base import Context
 
@@ -70,8 +71,9 @@ def evaluate(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
             total=sum(map(len, parts.values())),
             by_phase=dict(Counter(item.phase for part in parts.values() for item in part)),
             by_split={part: len(items) for part, items in parts.items()},
-            low=store.count_labels(
-                {"campaign": context.campaign, "theory": plan["low_theory"], "purpose": "pool"}
+            low=max(
+                (context.result(f"train-{s.name}")["n_train"] for s in low_stages(spec)),
+                default=0,
             ),
         ),
         test_errors={
