@@ -13,6 +13,7 @@ from fw_nnp.core.parsing import parse
 from fw_nnp.core.specs import CampaignSpec
 from fw_nnp.store.mongo import MongoDocuments
 from fw_nnp.store.store import Store
+from fw_nnp.workflows.submit import initialise
 
 from .base import CampaignTask
 
@@ -42,7 +43,7 @@ class PlanCampaign(CampaignTask):
         else:
             base = str(Path.cwd())
         store = Store(MongoDocuments(self.launchpad.db))
-        store.ensure_indexes()
+        initialise(self.launchpad, store)
         store.open_campaign(spec.name, spec.model_dump(mode="json"), base)
         return self.run_as(spec.name, "plan", {}, fw_spec)
 
