@@ -26,7 +26,7 @@ class PlanCampaign(CampaignTask):
     campaign
         The campaign, as `CampaignSpec` describes it.
     base
-        Folder of its relative paths; default: the folder where the worker was started.
+        Folder of its relative paths; default: the folder that holds the launch directory.
     """
 
     _fw_name = "{{fw_nnp.firetasks.PlanCampaign}}"
@@ -36,12 +36,9 @@ class PlanCampaign(CampaignTask):
     def run_task(self, fw_spec: Mapping[str, Any]) -> FWAction:
         """Register the campaign, then plan it as any other step."""
         spec = parse(CampaignSpec, dict(self["campaign"]), place="campaign of PlanCampaign")
-        if Path(str(self.get("base", "."))).is_absolute():
-            base = str(self["base"])
-        elif "base" in self:
+        base = str(self.get("base") or Path.cwd().parent)
+        if not Path(base).is_absolute():
             raise SpecError("must be an absolute path", place="base of PlanCampaign")
-        else:
-            base = str(Path.cwd())
         store = Store(MongoDocuments(self.launchpad.db))
         initialise(self.launchpad, store)
         store.open_campaign(spec.name, spec.model_dump(mode="json"), base)
