@@ -132,11 +132,15 @@ def test_a_program_that_cannot_run_is_an_error_of_the_machine(tmp_path):
 
 
 def test_a_program_that_fails_after_its_banner_is_left_to_the_proof(tmp_path):
-    Custody(3).run(python("print('BANNER'); raise SystemExit(1)"), [], tmp_path)
+    failing = python("print('BANNER'); raise SystemExit(1)")
+    Custody(3).run(failing, [], tmp_path)
+    assert (failing.attempts, failing.running.returncode) == (1, 1)
 
 
 def test_a_program_killed_before_its_banner_is_left_to_the_proof(tmp_path):
-    Custody(3).run(python("import os; os.kill(os.getpid(), 9)"), [], tmp_path)
+    killed = python("import os; os.kill(os.getpid(), 9)")
+    Custody(3).run(killed, [], tmp_path)
+    assert (killed.attempts, killed.running.returncode) == (1, -9)
 
 
 def test_outputs_of_an_earlier_attempt_are_put_away(tmp_path):

@@ -52,6 +52,7 @@ def test_python_runs(page, tmp_path, monkeypatch):
     namespace: dict[str, object] = {"__name__": "__main__"}
     for code in blocks(page, "python run"):
         exec(compile(code, str(page), "exec"), namespace)
+    assert len(namespace) > 2, "the blocks define nothing"
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "yaml campaign")], ids=page_id)
