@@ -203,7 +203,7 @@ class RelabelSpec(Spec):
     """Structures per Firework."""
     min_yield: Fraction = 0.95
     """Training starts when this fraction of the selection is labelled and the rest has failed
-    or is under way; labels that come later join the next dataset version."""
+    or is under way; labels that come later are kept for a next dataset version."""
     min_distance: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.6
     """Reject before DFT: distances below this fraction of the sum of covalent radii."""
     max_attempts: PositiveInt = 3

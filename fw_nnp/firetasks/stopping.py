@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+from fw_nnp.workflows.worker import SIGNALS
 
 #: Set once this process has been asked to stop: it takes no further step.
 REQUESTED = threading.Event()

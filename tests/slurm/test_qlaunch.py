@@ -66,3 +66,4 @@ def test_qlaunch_ends_when_nothing_is_left(cluster, launchpad):
     cluster.say("qlaunch", "-s", "rapidfire", "-m", "2", "--sleep", "1")
     for one in fireworks:
         wait_for(launchpad, one.fw_id, "COMPLETED")
+    assert launchpad.get_fw_ids({"state": "READY"}) == []
