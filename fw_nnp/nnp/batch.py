@@ -1,60 +1,54 @@
-"""Cells of atoms as constant tensors, one by one and joined into batches.
-
-A model takes a sequence of batches at once, because no pair crosses from one to another: large
-cells stay where they are in memory, small ones are joined so that no operation is tiny.
-"""
+"""Atoms and their neighbours as flat tensors, one cell or many."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from fw_nnp.core.errors import SpecError
 from fw_nnp.core.records import Configuration
 
-from .neighbours import Neighbourhood
+from .neighbours import Neighbourhood, find_neighbours
 
-JOINED_ATOMS = 48  # as many as fit the cache of a core with their pairs
 TOO_CLOSE = 1e-3  # Å; below, directions between atoms have no meaning
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AtomBatch:
-    """B structures with A atoms in all, each atom with J neighbour slots.
+    """B structures with A atoms and E pairs in all; every pair is there from both its ends.
+
+    Pairs are grouped by atom and, within, by the species of the neighbour; Z is the number of
+    species that the model knows.
 
     Attributes
     ----------
-    pairs
-        (A, C, J) one row per quantity; rows 0-2 are the vectors to the neighbours in Å, and
-        models append what they need as constants (`Potential.prepare`).
-    moments
-        (A, ...) constants per atom that models append; (A, 0) before.
-    species
-        (A,) index into the model's elements.
+    vectors
+        (E, 3) Å, from the atom to its neighbour.
+    starts
+        (A Z + 1,) int64: pairs of atom i with species z are ``starts[i Z + z : i Z + z + 1]``.
     neighbours
-        (A, J) index of the neighbour among the A atoms (the atom itself in unused slots).
+        (E,) int32 index of the neighbour among the A atoms.
     reverse
-        (A, J) flat index of the same pair as seen from the neighbour.
+        (E,) int32 index of the same pair as seen from the neighbour.
+    species
+        (A,) int64 index into the model's elements.
     structure
-        (A,) index of the structure that the atom belongs to.
+        (A,) int64 index of the structure that the atom belongs to.
     volumes
-        (B,) Å³, 1 where the structure is not periodic in three directions.
+        (B,) Å³ float64, 1 where the structure is not periodic in three directions.
     """
 
-    pairs: Tensor
-    moments: Tensor
-    species: Tensor
+    vectors: Tensor
+    starts: Tensor
     neighbours: Tensor
     reverse: Tensor
+    species: Tensor
     structure: Tensor
     volumes: Tensor
-
-    @property
-    def vectors(self) -> Tensor:
-        return self.pairs[:, :3]
 
     @property
     def n_atoms(self) -> int:
@@ -64,81 +58,48 @@ class AtomBatch:
     def n_structures(self) -> int:
         return len(self.volumes)
 
+    @property
+    def n_species(self) -> int:
+        return (len(self.starts) - 1) // max(len(self.species), 1)
 
-def join(batches: Sequence[AtomBatch], cutoff: float) -> AtomBatch:
-    """One batch of several; missing slots become neighbours at the cutoff.
+    def centres(self) -> Tensor:
+        """(E,) index of the atom that each pair belongs to."""
+        counts = torch.diff(self.starts[:: self.n_species])
+        return torch.repeat_interleave(torch.arange(self.n_atoms, device=counts.device), counts)
 
-    All their rows but the vector are zero, which is what the radial functions are there.
-    """
+    def to(self, device: torch.device) -> AtomBatch:
+        """The same on another device."""
+        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self)}
+        return AtomBatch(**moved)
+
+
+def join(batches: Sequence[AtomBatch]) -> AtomBatch:
+    """One batch of several."""
     if len(batches) == 1:
         return batches[0]
-    first = batches[0]
-    n_slots = max(batch.pairs.shape[2] for batch in batches)
-    n_atoms = sum(batch.n_atoms for batch in batches)
-    pairs = first.pairs.new_empty(n_atoms, first.pairs.shape[1], n_slots)
-    reverse = torch.arange(n_atoms * n_slots).view(n_atoms, n_slots)
-    neighbours = torch.arange(n_atoms)[:, None].repeat(1, n_slots)
-    structure = torch.empty(n_atoms, dtype=torch.int64)
-    start = structures = 0
-    for batch in batches:
-        rows = slice(start, start + batch.n_atoms)
-        slots = batch.pairs.shape[2]
-        pairs[rows, :, :slots] = batch.pairs
-        pairs[rows, :, slots:] = 0.0
-        pairs[rows, 0, slots:] = cutoff
-        reverse[rows, :slots] = batch.reverse + start * n_slots
-        if slots < n_slots:
-            reverse[rows, :slots] += (batch.reverse // slots) * (n_slots - slots)
-        neighbours[rows, :slots] = batch.neighbours + start
-        structure[rows] = batch.structure + structures
-        start += batch.n_atoms
-        structures += batch.n_structures
+    atoms = np.cumsum([0] + [b.n_atoms for b in batches]).tolist()
+    pairs = np.cumsum([0] + [len(b.vectors) for b in batches]).tolist()
+    structures = np.cumsum([0] + [b.n_structures for b in batches]).tolist()
+    starts = [b.starts[:-1] + pair for b, pair in zip(batches, pairs[:-1], strict=True)]
+    end = batches[0].starts.new_full((1,), pairs[-1])
     return AtomBatch(
-        pairs=pairs,
-        moments=torch.cat([batch.moments for batch in batches]),
-        species=torch.cat([batch.species for batch in batches]),
-        neighbours=neighbours,
-        reverse=reverse,
-        structure=structure,
-        volumes=torch.cat([batch.volumes for batch in batches]),
+        vectors=torch.cat([b.vectors for b in batches]),
+        starts=torch.cat([*starts, end]),
+        neighbours=torch.cat([b.neighbours + i for b, i in zip(batches, atoms, strict=False)]),
+        reverse=torch.cat([b.reverse + e for b, e in zip(batches, pairs, strict=False)]),
+        species=torch.cat([b.species for b in batches]),
+        structure=torch.cat([b.structure + s for b, s in zip(batches, structures, strict=False)]),
+        volumes=torch.cat([b.volumes for b in batches]),
     )
 
 
-def gather(
-    batches: Sequence[AtomBatch], cutoff: float, atoms: int = JOINED_ATOMS
-) -> list[AtomBatch]:
-    """The same structures in the same order, runs of small batches joined up to `atoms`."""
-    gathered: list[AtomBatch] = []
-    run: list[AtomBatch] = []
-    for batch in batches:
-        if run and sum(b.n_atoms for b in run) + batch.n_atoms > atoms:
-            gathered.append(join(run, cutoff))
-            run = []
-        run.append(batch)
-    return [*gathered, join(run, cutoff)]
-
-
-def structures(batches: Sequence[AtomBatch]) -> Tensor:
-    """Index of the structure of every atom, counted through all batches."""
-    found, count = [], 0
-    for batch in batches:
-        found.append(batch.structure + count)
-        count += batch.n_structures
-    return torch.cat(found)
-
-
-def geometry(
-    configuration: Configuration,
-    found: Neighbourhood,
-    elements: Sequence[str],
-    dtype: torch.dtype,
-) -> AtomBatch:
-    """The batch of one configuration, with the pair vectors and nothing else.
+def species_of(configuration: Configuration, elements: Sequence[str]) -> np.ndarray:
+    """(N,) index of each atom's element in `elements`.
 
     Raises
     ------
     SpecError
-        An element that the model does not know, or two atoms in one place.
+        An element that is not among them.
     """
     unknown = sorted(set(configuration.elements) - set(elements))
     if unknown:
@@ -147,20 +108,35 @@ def geometry(
             place=configuration.id,
             remedy=f"it was trained on {', '.join(elements)}",
         )
+    index = {symbol: i for i, symbol in enumerate(elements)}
+    return np.array([index[symbol] for symbol in configuration.symbols])
+
+
+def geometry(
+    configuration: Configuration, elements: Sequence[str], cutoff: float, dtype: torch.dtype
+) -> tuple[AtomBatch, Neighbourhood]:
+    """The batch of one configuration, and the neighbours that it was made of, in float64.
+
+    Raises
+    ------
+    SpecError
+        An element that the model does not know, or two atoms in one place.
+    """
+    species = species_of(configuration, elements)
+    found = find_neighbours(configuration, cutoff, species, len(elements))
     if found.shortest() < TOO_CLOSE:
         raise SpecError(
             f"two atoms are {found.shortest():.2g} Å apart",
             place=configuration.id,
             remedy="leave the configuration out",
         )
-    index = {symbol: i for i, symbol in enumerate(elements)}
-    species = torch.tensor([index[symbol] for symbol in configuration.symbols])
-    return AtomBatch(
-        pairs=torch.from_numpy(found.vectors).to(dtype),
-        moments=torch.empty(configuration.n_atoms, 0, dtype=dtype),
-        species=species,
+    batch = AtomBatch(
+        vectors=torch.from_numpy(found.vectors).to(dtype),
+        starts=torch.from_numpy(found.starts),
         neighbours=torch.from_numpy(found.neighbours),
         reverse=torch.from_numpy(found.reverse),
+        species=torch.from_numpy(species),
         structure=torch.zeros(configuration.n_atoms, dtype=torch.int64),
         volumes=torch.tensor([configuration.volume if all(configuration.pbc) else 1.0]).double(),
     )
+    return batch, found

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from fw_nnp.core.records import Configuration, LabelledConfiguration
 
-from .batch import AtomBatch, gather, geometry, join
+from .batch import AtomBatch, geometry, join
 from .loss import Errors, Targets, errors
-from .neighbours import find_neighbours
 from .potential import Potential
 from .repulsion import Baseline, repulsion
 
-CACHE_BYTES = 2 * 2**30
-"""Prepared geometry is kept for the whole training where it takes no more than this."""
 VALIDATION_ATOMS = 512
 ADAPT_CELLS = 64
 
@@ -25,9 +22,8 @@ ADAPT_CELLS = 64
 def read_configuration(
     model: Potential, configuration: Configuration, dtype: torch.dtype
 ) -> tuple[AtomBatch, Baseline]:
-    """Unprepared geometry and fixed baseline of one configuration."""
-    found = find_neighbours(configuration, model.cutoff)
-    batch = geometry(configuration, found, model.elements, dtype)
+    """Geometry and fixed baseline of one configuration."""
+    batch, found = geometry(configuration, model.elements, model.cutoff, dtype)
     if not model.spec.repulsion:
         return batch, Baseline.zero(configuration.n_atoms)
     return batch, repulsion(configuration, found)
@@ -65,45 +61,22 @@ def read_cell(model: Potential, item: LabelledConfiguration) -> Cell:
 
 
 class CellSet:
-    """The cells of a training or validation set, prepared once where memory allows.
+    """The cells of a training or validation set, from which batches are joined."""
 
-    Parameters
-    ----------
-    model
-        Prepares the geometry; its features must have been adapted before.
-    cells
-        As `read_cell` gives them.
-    """
-
-    def __init__(self, model: Potential, cells: Sequence[Cell]) -> None:
-        self._model = model
+    def __init__(self, cells: Sequence[Cell]) -> None:
         self.cells = list(cells)
-        self._prepared = bool(cells) and self._prepared_bytes() <= CACHE_BYTES
-        if self._prepared:
-            with torch.no_grad():
-                self.cells = [replace(cell, batch=model.prepare(cell.batch)) for cell in cells]
 
     def __len__(self) -> int:
         return len(self.cells)
 
-    def _prepared_bytes(self) -> int:
-        with torch.no_grad():
-            sample = self._model.prepare(self.cells[0].batch)
-        per_slot = 4 * (sample.pairs.shape[1] + sample.moments[0].numel() / sample.pairs.shape[2])
-        return int(per_slot * sum(cell.batch.neighbours.numel() for cell in self.cells))
-
-    def take(self, indices: Sequence[int]) -> tuple[list[AtomBatch], Targets]:
-        """Prepared batches and targets of some cells."""
+    def take(self, indices: Sequence[int]) -> tuple[AtomBatch, Targets]:
+        """Batch and targets of some cells."""
         chosen = [self.cells[index] for index in indices]
-        batches = gather([cell.batch for cell in chosen], self._model.cutoff)
-        if not self._prepared:
-            with torch.no_grad():
-                batches = [self._model.prepare(batch) for batch in batches]
         names = Targets.__dataclass_fields__
         targets = {n: torch.cat([getattr(cell.targets, n) for cell in chosen]) for n in names}
-        return batches, Targets(**targets)
+        return join([cell.batch for cell in chosen]), Targets(**targets)
 
-    def in_order(self, batch_size: int) -> Iterator[tuple[list[AtomBatch], Targets]]:
+    def in_order(self, batch_size: int) -> Iterator[tuple[AtomBatch, Targets]]:
         """All cells once, as batches."""
         for start in range(0, len(self), batch_size):
             yield self.take(range(start, min(start + batch_size, len(self))))
@@ -119,18 +92,18 @@ def shuffled(count: int, batch_size: int, seed: int, epoch: int) -> list[list[in
     return [part.tolist() for part in np.array_split(order, n_batches)]
 
 
-def sample_of(cells: list[Cell], seed: int, cutoff: float) -> AtomBatch:
+def sample_of(cells: list[Cell], seed: int) -> AtomBatch:
     """Some cells joined, for scales and offsets."""
     chosen = np.random.default_rng(seed).permutation(len(cells))[:ADAPT_CELLS]
-    return join([cells[i].batch for i in sorted(chosen)], cutoff)
+    return join([cells[i].batch for i in sorted(chosen)])
 
 
 def total_errors(model: Potential, cells: CellSet) -> Errors:
     """Errors over a whole set."""
     largest = max(cell.batch.n_atoms for cell in cells.cells)
     squares, counts = torch.zeros(3).double(), torch.zeros(3).double()
-    for batches, targets in cells.in_order(max(1, VALIDATION_ATOMS // largest)):
-        found = errors(model(batches), targets)
+    for batch, targets in cells.in_order(max(1, VALIDATION_ATOMS // largest)):
+        found = errors(model(batch), targets)
         squares += found.squares.detach()
         counts += found.counts
     return Errors(squares=squares, counts=counts)

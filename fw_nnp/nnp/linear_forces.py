@@ -1,109 +1,106 @@
-"""Forces and virials as a linear map of H = dE/dM, and its transpose for training.
+"""Moments, and forces and virials as a linear map of H = dE/dM, on whatever device they are.
 
-With E_i a function of the moments M_klm = sum_j f_k(r_ij) Y_lm(u_ij), the pair force is
-
-    g_ij = dE_i/dr_ij = t + u (v - u.t) ,
-    v = sum_k f_k' sum_lm H_klm Y_lm ,
-    t = sum_k (f_k/r) sum_lm H_klm sum_l'm' D_lm,l'm' Y_l'm' ,
-
-where D differentiates solid harmonics and the projection takes the radial part out of t. All but H
-are constants of the geometry, so the derivative of a loss with respect to H is the transposed map
-of the loss's derivative with respect to forces and virials: nothing of the way there is stored.
+On a processor the compiled `kernels` do the work, elsewhere plain torch (`pair_sums`, where the
+formulas are); a test holds the two against each other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numba
 import torch
 from torch import Tensor
 
+from . import kernels, pair_sums
 from .batch import AtomBatch
-from .potential import forces_and_virials
+from .tables import Tables, tables
 
 
-def apply_sensitivities(
-    sensitivities: Tensor, steps: Tensor, batches: Sequence[AtomBatch]
+def moments(batch: AtomBatch, cutoff: float, n_basis: int, l_max: int) -> Tensor:
+    """M (Z K, (l_max + 1)², A), constant under training."""
+    if not _compiled(batch.vectors):
+        padded = pair_sums.pad(batch, cutoff, n_basis, l_max)
+        return pair_sums.moments(padded, batch.n_species)
+    shape = (batch.n_species * n_basis, (l_max + 1) ** 2, batch.n_atoms)
+    out = batch.vectors.new_empty(shape)
+    kernels.moments(*_geometry(batch), *_constants(batch, cutoff, l_max), n_basis, out.numpy())
+    return out
+
+
+def forces_and_virials(
+    h: Tensor, batch: AtomBatch, cutoff: float, n_basis: int, l_max: int
 ) -> tuple[Tensor, Tensor]:
-    """Forces (A, 3) and atomic virials (A, 3, 3).
-
-    Parameters
-    ----------
-    sensitivities
-        H (n, (l_max + 1)², A), n radial functions.
-    steps
-        D (3, (l_max + 1)², lower), from `harmonics.ladder`.
-    batches
-        Prepared batches with A atoms in all; rows of `pairs`: 3 vector, 3 direction, n slopes
-        f', n ratios f/r, (l_max + 1)² harmonics.
-    """
-    n, _, n_atoms = sensitivities.shape
-    direct = sensitivities.permute(2, 0, 1).contiguous()
-    lowered = direct @ steps.transpose(0, 1).flatten(1)  # (A, n, 3 lower)
-    lowered = lowered.view(n_atoms, 3 * n, -1)
-    forces, virials = _LinearForces.apply(direct, lowered, batches)
+    """Forces (A, 3) eV/Å and atomic virials (A, 3, 3) eV from H (Z K, (l_max + 1)², A)."""
+    forces, virials = _LinearForces.apply(h, batch, cutoff, n_basis, l_max)
     return forces, virials
 
 
+def pair_gradients(
+    h: Tensor, batch: AtomBatch, cutoff: float, n_basis: int, l_max: int
+) -> Tensor:
+    """g_ij = dE_i/dr_ij (E, 3) eV/Å; not differentiable."""
+    if not _compiled(h):
+        padded = pair_sums.pad(batch, cutoff, n_basis, l_max)
+        return pair_sums.pair_gradients(padded, h, len(batch.vectors), l_max)
+    g = torch.empty_like(batch.vectors)
+    constants = _constants(batch, cutoff, l_max)
+    kernels.pair_gradients(
+        *_geometry(batch), *constants, n_basis, h.detach().contiguous().numpy(), g.numpy()
+    )
+    return g
+
+
 class _LinearForces(torch.autograd.Function):
-    """(H (A, n, L), D^T H (A, 3 n, lower)) -> forces and virials, batch by batch."""
+    """H -> forces and virials; the way back is the transposed map."""
 
     @staticmethod
     def forward(
-        ctx: Any, direct: Tensor, lowered: Tensor, batches: Sequence[AtomBatch]
+        ctx: Any, h: Tensor, batch: AtomBatch, cutoff: float, n_basis: int, l_max: int
     ) -> tuple[Tensor, Tensor]:
-        ctx.batches = batches
-        ctx.sizes = direct.shape[1], direct.shape[2], lowered.shape[2]
-        found = []
-        for batch, rows in _rows(batches):
-            slopes = _pair_forces(direct[rows], lowered[rows], batch.pairs)
-            found.append(forces_and_virials(slopes, batch))
-        return torch.cat([f for f, _ in found]), torch.cat([v for _, v in found])
+        ctx.arguments = batch, cutoff, n_basis, l_max
+        g = pair_gradients(h, batch, cutoff, n_basis, l_max)
+        if not _compiled(h):
+            return pair_sums.forces_and_virials(g, batch)
+        forces, virials = h.new_empty(batch.n_atoms, 3), h.new_empty(batch.n_atoms, 3, 3)
+        kernels.forces_and_virials(
+            *_geometry(batch), batch.reverse.numpy(), g.numpy(), forces.numpy(), virials.numpy()
+        )
+        return forces, virials
 
     @staticmethod
-    def backward(ctx: Any, by_forces: Tensor, by_virials: Tensor) -> tuple[Tensor, Tensor, None]:
-        found = [
-            _transposed(by_forces[rows], by_virials[rows], batch, ctx.sizes)
-            for batch, rows in _rows(ctx.batches)
-        ]
-        return torch.cat([d for d, _ in found]), torch.cat([low for _, low in found]), None
+    def backward(  # type: ignore[override]
+        ctx: Any, by_forces: Tensor, by_virials: Tensor
+    ) -> tuple[Tensor, None, None, None, None]:
+        batch, cutoff, n_basis, l_max = ctx.arguments
+        if not _compiled(by_forces):
+            padded = pair_sums.pad(batch, cutoff, n_basis, l_max)
+            by_pairs = pair_sums.by_pairs(batch, by_forces, by_virials)
+            by_h = pair_sums.transposed(padded, by_pairs, batch.n_species, l_max)
+            return by_h, None, None, None, None
+        shape = (batch.n_species * n_basis, (l_max + 1) ** 2, batch.n_atoms)
+        out = batch.vectors.new_empty(shape)
+        kernels.transposed(
+            *_geometry(batch),
+            batch.neighbours.numpy(),
+            *_constants(batch, cutoff, l_max),
+            n_basis,
+            by_forces.contiguous().numpy(),
+            by_virials.contiguous().numpy(),
+            out.numpy(),
+        )
+        return out, None, None, None, None
 
 
-def _rows(batches: Sequence[AtomBatch]) -> Iterator[tuple[AtomBatch, slice]]:
-    start = 0
-    for batch in batches:
-        yield batch, slice(start, start + batch.n_atoms)
-        start += batch.n_atoms
+def _compiled(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu" and not torch.compiler.is_exporting()
 
 
-def _pair_forces(direct: Tensor, lowered: Tensor, pairs: Tensor) -> Tensor:
-    """g (A, 3, J)."""
-    n, n_harmonics = direct.shape[1:]
-    lower = lowered.shape[2]
-    _, directions, slopes, ratios, harmonics = pairs.split([3, 3, n, n, n_harmonics], dim=1)
-    radial = torch.bmm(direct, harmonics).mul_(slopes).sum(1, keepdim=True)
-    across = torch.bmm(lowered, harmonics[:, :lower]).unflatten(1, (n, 3))
-    tangent = across.mul_(ratios[:, :, None]).sum(1)
-    radial -= (directions * tangent).sum(1, keepdim=True)
-    return tangent.addcmul_(directions, radial)
+def _geometry(batch: AtomBatch) -> tuple[Any, Any]:
+    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+    return batch.vectors.numpy(), batch.starts.numpy()
 
 
-def _transposed(
-    by_forces: Tensor, by_virials: Tensor, batch: AtomBatch, sizes: tuple[int, int, int]
-) -> tuple[Tensor, Tensor]:
-    """Derivatives with respect to H and D^T H from those with respect to forces and virials."""
-    n, n_harmonics, lower = sizes
-    n_atoms, n_slots = batch.neighbours.shape
-    vectors, directions, slopes, ratios, harmonics = batch.pairs.split(
-        [3, 3, n, n, n_harmonics], dim=1
-    )
-    others = by_forces.T.contiguous().index_select(1, batch.neighbours.flatten())
-    others = others.view(3, n_atoms, n_slots).transpose(0, 1)
-    by_pairs = torch.bmm(by_virials.transpose(1, 2), vectors).sub_(others)
-    by_pairs += by_forces[:, :, None]
-    radial = (directions * by_pairs).sum(1, keepdim=True)
-    tangent = by_pairs.addcmul_(directions, radial, value=-1.0)
-    across = (tangent[:, None] * ratios[:, :, None]).view(n_atoms, 3 * n, n_slots)
-    by_lowered = torch.bmm(across, harmonics[:, :lower].transpose(1, 2))
-    return torch.bmm(radial * slopes, harmonics.transpose(1, 2)), by_lowered
+def _constants(batch: AtomBatch, cutoff: float, l_max: int) -> tuple[Any, Tables]:
+    vectors = batch.vectors.numpy()
+    return vectors.dtype.type(cutoff), tables(l_max, vectors.dtype.name)

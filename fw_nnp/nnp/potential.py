@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,7 +9,8 @@ from torch import Tensor, nn
 
 from fw_nnp.core.specs import ModelSpec
 
-from .batch import AtomBatch, structures
+from . import pair_sums
+from .batch import AtomBatch
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,61 +54,37 @@ class Potential(nn.Module):
         self.cutoff = spec.cutoff
         self.register_buffer("reference", torch.zeros(len(elements), dtype=torch.float64))
 
-    def prepare(self, batch: AtomBatch) -> AtomBatch:
-        """Append what depends on the geometry alone; training may keep the result."""
-        return batch
-
     def adapt(self, batch: AtomBatch) -> None:
-        """Fit scales and offsets of the features to a typical unprepared batch, once."""
+        """Fit scales and offsets of the features to a typical batch, once."""
 
     def atomic_energies(self, batch: AtomBatch) -> Tensor:
-        """(A,) eV without reference energies; differentiable in `batch.pairs[:, :3]`."""
+        """(A,) eV without reference energies; differentiable in `batch.vectors`."""
         raise NotImplementedError
 
-    def evaluate(self, batches: Sequence[AtomBatch]) -> tuple[Tensor, Tensor, Tensor]:
-        """Atomic energies (A,), forces (A, 3) and virials (A, 3, 3) of prepared batches.
+    def pair_gradients(self, batch: AtomBatch) -> tuple[Tensor, Tensor]:
+        """Atomic energies (A,) and g_ij = dE_i/dr_ij (E, 3) eV/Å."""
+        with torch.enable_grad():
+            vectors = batch.vectors.detach().requires_grad_()
+            energies = self.atomic_energies(replace(batch, vectors=vectors))
+            (g,) = torch.autograd.grad(energies.sum(), vectors, create_graph=self.training)
+        return energies, g
+
+    def evaluate(self, batch: AtomBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Atomic energies (A,), forces (A, 3) and virials (A, 3, 3).
 
         The general way, by differentiating `atomic_energies` once more in training; models
         whose derivative can be written out do so, which is several times faster.
         """
-        energies, forces, virials = [], [], []
-        for batch in batches:
-            energy, slopes = self._pair_forces_by_autograd(batch)
-            force, virial = forces_and_virials(slopes, batch)
-            energies.append(energy)
-            forces.append(force)
-            virials.append(virial)
-        return torch.cat(energies), torch.cat(forces), torch.cat(virials)
+        energies, g = self.pair_gradients(batch)
+        return energies, *pair_sums.forces_and_virials(g, batch)
 
-    def _pair_forces_by_autograd(self, batch: AtomBatch) -> tuple[Tensor, Tensor]:
-        with torch.enable_grad():
-            vectors = batch.vectors.detach().requires_grad_()
-            pairs = torch.cat([vectors, batch.pairs[:, 3:]], dim=1)
-            energies = self.atomic_energies(replace(batch, pairs=pairs))
-            (slopes,) = torch.autograd.grad(energies.sum(), vectors, create_graph=self.training)
-        return energies, slopes
-
-    def forward(self, batches: Sequence[AtomBatch]) -> Prediction:
-        """Energy, forces and stress of every structure of prepared batches."""
-        energies, forces, virials = self.evaluate(batches)
-        structure = structures(batches)
-        species = torch.cat([batch.species for batch in batches])
-        volumes = torch.cat([batch.volumes for batch in batches])
-        total = energies.double() + self.reference[species]
-        energy = total.new_zeros(len(volumes)).index_add(0, structure, total)
-        virial = virials.new_zeros(len(volumes), 3, 3).index_add(0, structure, virials)
+    def forward(self, batch: AtomBatch) -> Prediction:
+        """Energy, forces and stress of every structure of a batch."""
+        energies, forces, virials = self.evaluate(batch)
+        n = batch.n_structures
+        total = energies.double() + self.reference[batch.species]
+        energy = total.new_zeros(n).index_add(0, batch.structure, total)
+        virial = virials.new_zeros(n, 3, 3).index_add(0, batch.structure, virials)
         virial = 0.5 * (virial + virial.transpose(1, 2))
-        stress = virial / volumes.to(virial.dtype)[:, None, None]
+        stress = virial / batch.volumes.to(virial.dtype)[:, None, None]
         return Prediction(energy=energy, forces=forces, stress=stress)
-
-
-def forces_and_virials(slopes: Tensor, batch: AtomBatch) -> tuple[Tensor, Tensor]:
-    """Forces (A, 3) and atomic virials (A, 3, 3) from g_ij = dE_i/dr_ij, (A, 3, J).
-
-    F_i = sum_j (g_ij - g_ji), where g_ji sits in the reverse slot; the virial of atom i is
-    sum_j r_ij (x) g_ij, and its sum over atoms dE/d(strain).
-    """
-    rows = slopes.transpose(0, 1).flatten(1)
-    net = rows - rows.index_select(1, batch.reverse.flatten())
-    forces = net.view(3, batch.n_atoms, -1).sum(2).T
-    return forces, batch.vectors @ slopes.transpose(1, 2)

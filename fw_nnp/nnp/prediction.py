@@ -70,8 +70,8 @@ def _labels(
     read: Sequence[tuple[AtomBatch, Baseline]],
     theory_id: str,
 ) -> list[Label]:
-    batch = join([batch for batch, _ in read], model.cutoff)
-    prediction = model([model.prepare(batch)])
+    batch = join([batch for batch, _ in read])
+    prediction = model(batch)
     forces = prediction.forces.numpy()
     labels = []
     start = 0

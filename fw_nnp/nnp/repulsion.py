@@ -38,14 +38,13 @@ class Baseline:
 
 def repulsion(configuration: Configuration, found: Neighbourhood) -> Baseline:
     """ZBL energy, forces and virial of the pairs that are too close."""
+    centres, distances = found.centres, found.distances()
     radii = covalent_radii[configuration.numbers]
-    limits = OUTER * (radii[:, None] + radii[found.neighbours])
-    distances = np.sqrt((found.vectors**2).sum(axis=1))
-    close = found.used & (distances < limits)
-    if not close.any():
+    limits = OUTER * (radii[centres] + radii[found.neighbours])
+    close = np.nonzero(distances < limits)[0]
+    if not len(close):
         return Baseline.zero(configuration.n_atoms)
-    atoms, slots = np.nonzero(close)
-    vectors = found.vectors[atoms, :, slots]
+    atoms, vectors = centres[close], found.vectors[close]
     energies, slopes = _zbl(
         distances[close],
         configuration.numbers[atoms],

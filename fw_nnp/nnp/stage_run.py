@@ -18,7 +18,6 @@ from fw_nnp.core.specs import ModelSpec, StageSpec
 
 from . import checkpoint
 from .artefact import build, save_model
-from .batch import structures
 from .data import CellSet, read_cell, sample_of, shuffled, total_errors
 from .loss import QUANTITIES, Errors, Targets, errors, unusable
 from .parameters import joined, write
@@ -67,9 +66,9 @@ class StageRun:
         if stored is not None:
             self.model.load_state_dict(stored["model"])
         elif start_from is None:
-            self.model.adapt(sample_of(cells, self.seed, self.model.cutoff))
-        self.training = CellSet(self.model, cells)
-        self.validation = CellSet(self.model, [read_cell(self.model, i) for i in validation])
+            self.model.adapt(sample_of(cells, self.seed))
+        self.training = CellSet(cells)
+        self.validation = CellSet([read_cell(self.model, i) for i in validation])
         if stored is None and (start_from is None or self.stage.refit_energies):
             refit_energies(self.model, self.training, self.stage.batch_size)
         freeze(self.model, self.stage.freeze)
@@ -161,18 +160,18 @@ class StageRun:
         return False
 
     def _step(self, indices: list[int], rate: float) -> None:
-        batches, targets = self.training.take(indices)
-        prediction = self.model(batches)
+        batch, targets = self.training.take(indices)
+        prediction = self.model(batch)
         found = errors(prediction, targets)
         loss = found.loss(self.stage.weights)
         if not torch.isfinite(loss):
-            raise self._diverged(indices, prediction, targets, structures(batches))
+            raise self._diverged(indices, prediction, targets, batch.structure)
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.stage.clip)
         if not torch.isfinite(norm):
-            raise self._diverged(indices, prediction, targets, structures(batches))
+            raise self._diverged(indices, prediction, targets, batch.structure)
         self.optimizer.step()
         decay = min(self.stage.ema, (1 + self.counters.step) / (10 + self.counters.step))
         self.average.lerp_(joined(self.parameters), 1.0 - decay)

@@ -13,7 +13,6 @@ from fw_nnp.core.registry import did_you_mean
 from fw_nnp.core.specs import ModelSpec
 
 from .artefact import load_model
-from .batch import structures
 from .data import CellSet
 from .potential import Potential
 
@@ -72,11 +71,10 @@ def refit_energies(model: Potential, cells: CellSet, batch_size: int) -> None:
     Least squares per atom over compositions; the smallest change where they do not decide.
     """
     fractions, rest = [], []
-    for batches, targets in cells.in_order(batch_size):
-        energy = model(batches).energy
-        species = torch.cat([batch.species for batch in batches])
+    for batch, targets in cells.in_order(batch_size):
+        energy = model(batch).energy
         counts = torch.zeros(len(energy), len(model.elements), dtype=torch.float64)
-        counts.index_put_((structures(batches), species), torch.ones(()).double(), True)
+        counts.index_put_((batch.structure, batch.species), torch.ones(()).double(), True)
         fractions.append(counts / targets.n_atoms[:, None])
         rest.append((targets.energy - energy) / targets.n_atoms)
     unknowns = torch.linalg.lstsq(

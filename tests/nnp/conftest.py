@@ -46,7 +46,7 @@ def model(request):
     spec = ModelSpec(kind=request.param, **SMALL)
     model = build(spec, ["Al", "Ni"], 3).double()
     sample = [read_configuration(model, random_cell(seed), torch.float64)[0] for seed in range(8)]
-    model.adapt(join(sample, model.cutoff))
+    model.adapt(join(sample))
     model.reference.copy_(torch.tensor([-3.0, -5.0]))
     return model.eval()
 

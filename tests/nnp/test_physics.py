@@ -8,12 +8,13 @@ import torch
 
 from fw_nnp.core.errors import SpecError
 from fw_nnp.core.records import Configuration
-from fw_nnp.nnp import predict
+from fw_nnp.core.specs import ModelSpec
+from fw_nnp.nnp import linear_forces, predict
+from fw_nnp.nnp.artefact import build
 from fw_nnp.nnp.batch import join
 from fw_nnp.nnp.data import read_configuration
-from fw_nnp.nnp.potential import Potential
 
-from .conftest import random_cell
+from .conftest import SMALL, random_cell
 
 PERIODICITIES = [(True, True, True), (True, True, False), (False, False, False)]
 
@@ -166,23 +167,47 @@ def test_energy_is_smooth_where_a_neighbour_crosses_the_cutoff(model):
     assert third_derivative(model.cutoff - 0.3) > 1e-6
 
 
-def test_written_out_forces_equal_automatic_ones(model):
-    """Forces, virials and what training takes from them, against plain differentiation."""
-    cells = [random_cell(seed, n=3 + seed) for seed in range(3)]
-    raw = [read_configuration(model, c, torch.float64)[0] for c in cells]
-    raw = [raw[0], join(raw[1:], model.cutoff)]
-    model.train()
-    automatic = Potential.evaluate(model, raw)
-    written = model.evaluate([model.prepare(batch) for batch in raw])
-    parameters = list(model.parameters())
-    slopes = []
-    for found in (automatic, written):
+def test_compiled_kernels_equal_plain_torch(monkeypatch):
+    """Moments, forces, virials and what training takes from them, by both ways."""
+    model = build(ModelSpec(**SMALL), ["Al", "Ni"], 3).double()
+    cells = [random_cell(seed, n=1 + 2 * seed, pbc=PERIODICITIES[seed % 3]) for seed in range(4)]
+    batch = join([read_configuration(model, c, torch.float64)[0] for c in cells])
+    results = []
+    for compiled in (True, False):
+        monkeypatch.setattr(linear_forces, "_compiled", lambda tensor, answer=compiled: answer)
+        model.adapt(batch)
+        found = list(model.evaluate(batch))
         scalar = sum((x * torch.sin(torch.arange(x.numel()).view(x.shape))).sum() for x in found)
-        slopes.append(torch.autograd.grad(scalar, parameters, allow_unused=True))
-    for a, b in zip(written, automatic, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-11)
-    for a, b in zip(*slopes, strict=True):
+        slopes = torch.autograd.grad(scalar, list(model.parameters()))
+        results.append([*found, model.pair_gradients(batch)[1], *slopes])
+    for a, b in zip(*results, strict=True):
+        assert a.abs().max() > 0
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)
+
+
+def test_training_differentiates_forces_and_stress(model):
+    """Slopes of a loss on forces and virials, against central differences."""
+    cells = [random_cell(seed, n=3 + seed) for seed in range(2)]
+    batch = join([read_configuration(model, c, torch.float64)[0] for c in cells])
+    model.train()
+
+    def loss():
+        _, forces, virials = model.evaluate(batch)
+        return forces.square().sum() + (virials * torch.arange(9.0).view(3, 3)).sum()
+
+    parameters = list(model.parameters())
+    slopes = torch.autograd.grad(loss(), parameters, allow_unused=True)
+    generator = torch.Generator().manual_seed(0)
+    h = 1e-6
+    for parameter, slope in zip(parameters, slopes, strict=True):
+        direction = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        values = []
+        for sign in (1, -2, 1):
+            with torch.no_grad():
+                parameter.add_(direction, alpha=sign * h)
+            values.append(float(loss().detach()))
+        expected = 0.0 if slope is None else float((slope * direction).sum())
+        assert (values[0] - values[1]) / (2 * h) == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
 def test_close_approach_is_repulsive(model):
@@ -204,8 +229,8 @@ def test_float32_agrees_with_float64(model):
     found = []
     for dtype in (torch.float64, torch.float32):
         model.to(dtype)
-        batches = [read_configuration(model, c, dtype)[0] for c in cells]
-        found.append(model([model.prepare(batch) for batch in batches]).forces.double())
+        batch = join([read_configuration(model, c, dtype)[0] for c in cells])
+        found.append(model(batch).forces.double())
     exact, rough = found
     assert 0 < (rough - exact).abs().max() < 1e-4 * exact.abs().max()
 
