@@ -137,6 +137,8 @@ def geometry(
         reverse=torch.from_numpy(found.reverse),
         species=torch.from_numpy(species),
         structure=torch.zeros(configuration.n_atoms, dtype=torch.int64),
-        volumes=torch.tensor([configuration.volume if all(configuration.pbc) else 1.0]).double(),
+        volumes=torch.tensor(
+            [configuration.volume if all(configuration.pbc) else 1.0], dtype=torch.float64
+        ),
     )
     return batch, found

@@ -50,7 +50,7 @@ def read_cell(model: Potential, item: LabelledConfiguration) -> Cell:
         has_stress = True
         stress = label.stress - baseline.virial / configuration.volume
     targets = Targets(
-        energy=torch.tensor([label.energy - baseline.energy]).double(),
+        energy=torch.tensor([label.energy - baseline.energy], dtype=torch.float64),
         n_atoms=torch.tensor([n]),
         forces=torch.tensor(forces).float(),
         has_forces=torch.full((n,), float(label.forces is not None)),

@@ -19,6 +19,8 @@ from .harmonics import degrees
 class Invariants(nn.Module):
     """(densities, (l_max + 1)², A) -> (features, A)."""
 
+    degrees: Tensor
+
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         self.n_radial, self.l_max = spec.n_radial, spec.l_max

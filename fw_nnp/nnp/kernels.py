@@ -47,9 +47,7 @@ def _harmonics(units, rise, fall, l_max, y):  # type: ignore[no-untyped-def]
                     y[centre + m, j] = up * units[2, j] * y[below + m, j]
             else:
                 for j in range(n):
-                    y[centre + m, j] = (
-                        up * units[2, j] * y[below + m, j] - down * y[lowest + m, j]
-                    )
+                    y[centre + m, j] = up * units[2, j] * y[below + m, j] - down * y[lowest + m, j]
         up = rise[centre + degree]
         if degree == 1:
             for j in range(n):

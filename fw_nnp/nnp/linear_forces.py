@@ -16,6 +16,8 @@ from . import kernels, pair_sums
 from .batch import AtomBatch
 from .tables import Tables, tables
 
+_MOST_THREADS = numba.get_num_threads()  # NUMBA_NUM_THREADS, or the cores of this machine
+
 
 def moments(batch: AtomBatch, cutoff: float, n_basis: int, l_max: int) -> Tensor:
     """M (Z K, (l_max + 1)², A), constant under training."""
@@ -36,9 +38,7 @@ def forces_and_virials(
     return forces, virials
 
 
-def pair_gradients(
-    h: Tensor, batch: AtomBatch, cutoff: float, n_basis: int, l_max: int
-) -> Tensor:
+def pair_gradients(h: Tensor, batch: AtomBatch, cutoff: float, n_basis: int, l_max: int) -> Tensor:
     """g_ij = dE_i/dr_ij (E, 3) eV/Å; not differentiable."""
     if not _compiled(h):
         padded = pair_sums.pad(batch, cutoff, n_basis, l_max)
@@ -69,7 +69,7 @@ class _LinearForces(torch.autograd.Function):
         return forces, virials
 
     @staticmethod
-    def backward(  # type: ignore[override]
+    def backward(
         ctx: Any, by_forces: Tensor, by_virials: Tensor
     ) -> tuple[Tensor, None, None, None, None]:
         batch, cutoff, n_basis, l_max = ctx.arguments
@@ -97,7 +97,7 @@ def _compiled(tensor: Tensor) -> bool:
 
 
 def _geometry(batch: AtomBatch) -> tuple[Any, Any]:
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(min(torch.get_num_threads(), _MOST_THREADS))
     return batch.vectors.numpy(), batch.starts.numpy()
 
 

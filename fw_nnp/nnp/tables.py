@@ -43,15 +43,15 @@ def tables(l_max: int, dtype: str) -> Tables:
             else:
                 rise[index] = sqrt((2 * degree - 1) / (2 * degree)) if degree > 1 else 1.0
     steps = ladder(l_max).numpy()
-    found = [np.argwhere(steps[:, index]) for index in range(n_harmonics)]
+    found = [np.argwhere(steps[:, lm]) for lm in range(n_harmonics)]
     axis = np.concatenate([pair[:, 0] for pair in found])
     lower = np.concatenate([pair[:, 1] for pair in found])
-    index = np.repeat(np.arange(n_harmonics), [len(pair) for pair in found])
+    upper = np.repeat(np.arange(n_harmonics), [len(pair) for pair in found])
     return Tables(
         rise=rise.astype(dtype),
         fall=fall.astype(dtype),
         entry=np.cumsum([0] + [len(pair) for pair in found]),
         axis=axis,
         lower=lower,
-        factor=steps[axis, index, lower].astype(dtype),
+        factor=steps[axis, upper, lower].astype(dtype),
     )
