@@ -274,8 +274,10 @@ class StageSpec(Spec):
     epochs: PositiveInt = 100
     time_limit: Duration | None = None
     """Stop cleanly after so long, with the learning rate decayed to its end over this time."""
-    learning_rate: Annotated[float, Field(gt=0.0)] = 5e-3
-    """Largest rate of AdamW, after the warm-up; about 2e-3 for transfer to few labels."""
+    optimizer: Literal["soap", "adamw"] = "soap"
+    """``soap``: Adam in the eigenbasis of the gradients' covariance; ``adamw``: for comparison."""
+    learning_rate: Annotated[float, Field(gt=0.0)] = 3e-3
+    """Largest rate, after the warm-up; about 1e-3 for transfer to few labels."""
     batch_size: PositiveInt = 4
     """Cells per step."""
     weights: LossWeights = LossWeights()

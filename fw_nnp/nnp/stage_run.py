@@ -20,6 +20,7 @@ from . import checkpoint
 from .artefact import build, save_model
 from .data import CellSet, read_cell, sample_of, shuffled, total_errors
 from .loss import QUANTITIES, Errors, Targets, errors, unusable
+from .optimizers import make_optimizer
 from .parameters import joined, write
 from .potential import Prediction
 from .progress import Clock, Counters, Progress, StageResult
@@ -28,7 +29,6 @@ from .transfer import freeze, refit_energies, take_over
 
 CHECKPOINT_SECONDS = 10.0
 """A checkpoint is written after an epoch if the last one is older than this."""
-WEIGHT_DECAY = 1e-5
 
 
 class StageRun:
@@ -73,8 +73,8 @@ class StageRun:
             refit_energies(self.model, self.training, self.stage.batch_size)
         freeze(self.model, self.stage.freeze)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=self.stage.learning_rate, weight_decay=WEIGHT_DECAY, fused=True
+        self.optimizer = make_optimizer(
+            self.stage.optimizer, self.parameters, self.stage.learning_rate
         )
         self.average = joined(self.parameters)
         self.best = self.average.clone()
