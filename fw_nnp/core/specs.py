@@ -242,8 +242,12 @@ class ModelSpec(Spec):
     """Learned pairs of contractions of them; with `l_max` + 1 features each."""
     l_max: Annotated[int, Field(ge=0, le=6)] = 4
     """Largest angular degree."""
+    n_cubic: Annotated[int, Field(ge=0)] = 16
+    """Learned densities whose cube is a feature, in which an atom sees three neighbours at once."""
     hidden: list[PositiveInt] = [32, 32]
     """Units of the hidden layers, per element."""
+    members: PositiveInt = 1
+    """Size of the committee: networks that are trained together and tell how uncertain they are."""
     repulsion: bool = True
     """Fixed ZBL repulsion well below bonding distances."""
 

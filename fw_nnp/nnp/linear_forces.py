@@ -8,20 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import torch
 from torch import Tensor
 
 from . import kernels, pair_sums
 from .batch import AtomBatch
+from .compiled import compiled, use_threads
 from .tables import Tables, tables
-
-_MOST_THREADS = numba.get_num_threads()  # NUMBA_NUM_THREADS, or the cores of this machine
 
 
 def moments(batch: AtomBatch, cutoff: float, n_basis: int, l_max: int) -> Tensor:
     """M (Z K, (l_max + 1)², A), constant under training."""
-    if not _compiled(batch.vectors):
+    if not compiled(batch.vectors):
         padded = pair_sums.pad(batch, cutoff, n_basis, l_max)
         return pair_sums.moments(padded, batch.n_species)
     shape = (batch.n_species * n_basis, (l_max + 1) ** 2, batch.n_atoms)
@@ -40,7 +38,7 @@ def forces_and_virials(
 
 def pair_gradients(h: Tensor, batch: AtomBatch, cutoff: float, n_basis: int, l_max: int) -> Tensor:
     """g_ij = dE_i/dr_ij (E, 3) eV/Å; not differentiable."""
-    if not _compiled(h):
+    if not compiled(h):
         padded = pair_sums.pad(batch, cutoff, n_basis, l_max)
         return pair_sums.pair_gradients(padded, h, len(batch.vectors), l_max)
     g = torch.empty_like(batch.vectors)
@@ -60,7 +58,7 @@ class _LinearForces(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         ctx.arguments = batch, cutoff, n_basis, l_max
         g = pair_gradients(h, batch, cutoff, n_basis, l_max)
-        if not _compiled(h):
+        if not compiled(h):
             return pair_sums.forces_and_virials(g, batch)
         forces, virials = h.new_empty(batch.n_atoms, 3), h.new_empty(batch.n_atoms, 3, 3)
         kernels.forces_and_virials(
@@ -73,7 +71,7 @@ class _LinearForces(torch.autograd.Function):
         ctx: Any, by_forces: Tensor, by_virials: Tensor
     ) -> tuple[Tensor, None, None, None, None]:
         batch, cutoff, n_basis, l_max = ctx.arguments
-        if not _compiled(by_forces):
+        if not compiled(by_forces):
             padded = pair_sums.pad(batch, cutoff, n_basis, l_max)
             by_pairs = pair_sums.by_pairs(batch, by_forces, by_virials)
             by_h = pair_sums.transposed(padded, by_pairs, batch.n_species, l_max)
@@ -92,12 +90,8 @@ class _LinearForces(torch.autograd.Function):
         return out, None, None, None, None
 
 
-def _compiled(tensor: Tensor) -> bool:
-    return tensor.device.type == "cpu" and not torch.compiler.is_exporting()
-
-
 def _geometry(batch: AtomBatch) -> tuple[Any, Any]:
-    numba.set_num_threads(min(torch.get_num_threads(), _MOST_THREADS))
+    use_threads()
     return batch.vectors.numpy(), batch.starts.numpy()
 
 

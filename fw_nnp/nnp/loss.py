@@ -64,31 +64,26 @@ class Errors:
 
 
 def errors(prediction: Prediction, targets: Targets) -> Errors:
-    """Squared errors of a batch."""
+    """Squared errors of a batch, of all members where there are several."""
     energy = (prediction.energy - targets.energy) / targets.n_atoms
     forces = (prediction.forces - targets.forces) * targets.has_forces[:, None]
     stress = (prediction.stress - targets.stress) * (targets.has_stress / GPA)[:, None, None]
-    voigt = torch.stack([stress[:, a, b] for a, b in VOIGT], dim=1)
+    voigt = torch.stack([stress[..., a, b] for a, b in VOIGT], dim=-1)
+    squares = [energy.square().sum(), forces.square().sum(), voigt.square().sum()]
+    masks = (torch.ones(len(targets.energy)), targets.has_forces, targets.has_stress)
+    counts = [size * mask.double().sum() for size, mask in zip((1, 3, 6), masks, strict=True)]
+    members = energy.numel() // len(targets.energy)
     return Errors(
-        squares=torch.stack(
-            [energy.square().sum(), forces.square().sum().double(), voigt.square().sum().double()]
-        ),
-        counts=torch.stack(
-            [
-                torch.tensor(len(energy)).double(),
-                3.0 * targets.has_forces.sum().double(),
-                6.0 * targets.has_stress.sum().double(),
-            ]
-        ),
+        squares=torch.stack([square.double() for square in squares]),
+        counts=members * torch.stack(counts),
     )
 
 
 def unusable(prediction: Prediction, targets: Targets, structure: Tensor) -> list[int]:
     """Indices of the structures whose squared error is not finite."""
     energy = ((prediction.energy - targets.energy) / targets.n_atoms).square()
-    bad = ~torch.isfinite(energy)
-    stress = (prediction.stress - targets.stress).square().sum(dim=(1, 2))
-    bad |= ~torch.isfinite(stress)
-    forces = (prediction.forces - targets.forces).square().sum(dim=1)
-    bad[structure[~torch.isfinite(forces)]] = True
+    stress = (prediction.stress - targets.stress).square().sum(dim=(-2, -1))
+    bad = ~torch.isfinite(energy + stress).view(-1, len(targets.energy)).all(0)
+    forces = (prediction.forces - targets.forces).square().sum(-1).view(-1, len(structure))
+    bad[structure[~torch.isfinite(forces).all(0)]] = True
     return torch.nonzero(bad)[:, 0].tolist()

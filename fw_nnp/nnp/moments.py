@@ -19,17 +19,18 @@ from fw_nnp.core.specs import ModelSpec
 
 from . import linear_forces
 from .batch import AtomBatch
-from .invariants import Invariants
+from .invariants import cubes, power_spectrum, power_spectrum_slopes
 from .network import Network
 from .potential import Potential
 from .radial import radial_functions
 
 
 class Moments(Potential):
-    """Density-trick potential for any number of elements.
+    """Density-trick potential for any number of elements; a committee of M members if asked for.
 
-    Parameters are called ``radial.SYMBOL``, (densities, Z n_basis), and
-    ``network.SYMBOL.LAYER.weight`` and ``.bias``.
+    Parameters are the contractions ``radial.SYMBOL.pairs`` (M, 2 n_radial, Z n_basis) and
+    ``radial.SYMBOL.cubic`` (M, n_cubic, Z n_basis), and ``network.SYMBOL.LAYER.weight`` and
+    ``.bias``. Members share the moments and nothing else.
     """
 
     mean: Tensor
@@ -39,64 +40,100 @@ class Moments(Potential):
     def __init__(self, spec: ModelSpec, elements: list[str], seed: int) -> None:
         super().__init__(spec, elements, seed)
         generator = torch.Generator().manual_seed(seed)
-        self.invariants = Invariants(spec)
         n_functions = len(elements) * spec.n_basis
+        n_features = spec.n_radial * (spec.l_max + 1) + spec.n_cubic
         # later functions vary faster; starting with little of them starts with a smooth surface
         smooth = 1.0 / (1.0 + torch.arange(spec.n_basis)).repeat(len(elements))
-        self.radial = nn.ParameterDict()
-        self.network = nn.ModuleDict()
+        self.radial, self.network = nn.ModuleDict(), nn.ModuleDict()
         for symbol in elements:
-            start = torch.randn(self.invariants.n_densities, n_functions, generator=generator)
-            self.radial[symbol] = nn.Parameter(start * smooth)
-            self.network[symbol] = Network([self.invariants.n_features, *spec.hidden], generator)
-        n_features = self.invariants.n_features
-        self.register_buffer("mean", torch.zeros(len(elements), n_features))
-        self.register_buffer("deviation", torch.ones(len(elements), n_features))
+            learned = nn.ParameterDict()
+            for name, count in (("pairs", 2 * spec.n_radial), ("cubic", spec.n_cubic)):
+                start = torch.randn(spec.members, count, n_functions, generator=generator)
+                learned[name] = nn.Parameter(start * smooth)
+            self.radial[symbol] = learned
+            self.network[symbol] = Network(spec.members, [n_features, *spec.hidden], generator)
+        shape = (len(elements), spec.members, n_features, 1)
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("deviation", torch.ones(shape))
         self.register_buffer("conditioner", torch.eye(spec.n_basis))
 
     def atomic_energies(self, batch: AtomBatch) -> Tensor:
-        return self._sensitivities(batch)[0]
+        return self._sensitivities(batch)[0].mean(0)
 
     def pair_gradients(self, batch: AtomBatch) -> tuple[Tensor, Tensor]:
         energies, h = self._sensitivities(batch)
-        return energies, linear_forces.pair_gradients(h, batch, *self._basis)
+        return energies.mean(0), linear_forces.pair_gradients(h.mean(0), batch, *self._basis)
 
     def evaluate(self, batch: AtomBatch) -> tuple[Tensor, Tensor, Tensor]:
         energies, h = self._sensitivities(batch)
-        return energies, *linear_forces.forces_and_virials(h, batch, *self._basis)
+        forces, virials = linear_forces.forces_and_virials(h.mean(0), batch, *self._basis)
+        return energies.mean(0), forces, virials
+
+    def evaluate_members(self, batch: AtomBatch) -> tuple[Tensor, Tensor, Tensor]:
+        energies, h = self._sensitivities(batch)
+        found = [linear_forces.forces_and_virials(one, batch, *self._basis) for one in h]
+        forces, virials = zip(*found, strict=True)
+        return energies, torch.stack(forces), torch.stack(virials)
 
     @property
     def _basis(self) -> tuple[float, int, int]:
         return self.cutoff, self.spec.n_basis, self.spec.l_max
 
     def _sensitivities(self, batch: AtomBatch) -> tuple[Tensor, Tensor]:
-        """Atomic energies (A,) and H = dE/dM (Z K, (l_max + 1)², A), element by element."""
+        """Atomic energies (M, A) and H = dE/dM (M, Z K, (l_max + 1)², A), element by element."""
         moments = linear_forces.moments(batch, *self._basis)
         if len(self.elements) == 1:
             return self._of_element(0, moments)
-        groups = [torch.nonzero(batch.species == z)[:, 0] for z in range(len(self.elements))]
-        parts = [self._of_element(z, moments[:, :, group]) for z, group in enumerate(groups)]
+        present = torch.unique(batch.species).tolist()
+        groups = [torch.nonzero(batch.species == z)[:, 0] for z in present]
+        parts = [
+            self._of_element(z, moments[:, :, group])
+            for z, group in zip(present, groups, strict=True)
+        ]
         back = torch.argsort(torch.cat(groups))
-        energies = torch.cat([part[0] for part in parts])[back]
-        return energies, torch.cat([part[1] for part in parts], dim=2)[:, :, back]
+        energies = torch.cat([part[0] for part in parts], dim=1)[:, back]
+        return energies, torch.cat([part[1] for part in parts], dim=3)[..., back]
 
     def _of_element(self, species: int, moments: Tensor) -> tuple[Tensor, Tensor]:
-        contraction = self._contraction(species)
-        densities = (contraction @ moments.flatten(1)).unflatten(1, moments.shape[1:])
-        features, slopes_of = self.invariants(densities)
-        deviation = self.deviation[species, :, None]
+        pairs, cubic = self._contractions(species)
+        a, b = self._densities(pairs, cubic, moments)
+        power, (third, thirds) = power_spectrum(a), cubes(b)
+        features = self._features(power, third)
         network = cast(Network, self.network[self.elements[species]])
         energies, slopes = network.value_and_gradient(
-            (features - self.mean[species, :, None]) / deviation
+            (features - self.mean[species]) / self.deviation[species]
         )
-        by_densities = slopes_of(slopes / deviation)
-        return energies, (contraction.T @ by_densities.flatten(1)).view(moments.shape)
+        slopes = slopes / self.deviation[species]
+        of_power, of_third = slopes.split([len(power) // len(pairs), len(third) // len(pairs)], 1)
+        by_a = power_spectrum_slopes(a, of_power.flatten(0, 1))
+        by_b = 3.0 * of_third.flatten(0, 1)[:, None] * thirds
+        halves = by_a.view(2, len(pairs), -1, moments[0].numel()).transpose(0, 1).flatten(1, 2)
+        h = torch.baddbmm(
+            pairs.mT @ halves, cubic.mT, by_b.view(len(pairs), -1, moments[0].numel())
+        )
+        return energies, h.view(-1, *moments.shape)
 
-    def _contraction(self, species: int) -> Tensor:
-        """(densities, Z K): the learned contraction of orthonormal radial functions."""
-        learned = self.radial[self.elements[species]]
-        blocks = learned.view(len(learned), len(self.elements), -1) @ self.conditioner
-        return blocks.flatten(1)
+    def _densities(self, pairs: Tensor, cubic: Tensor, moments: Tensor) -> tuple[Tensor, Tensor]:
+        """Both halves of all pairs (2 M n_radial, ...), and those to be cubed (M n_cubic, ...)."""
+        halves = pairs.unflatten(1, (2, -1)).transpose(0, 1).flatten(0, 2)
+        flat = moments.flatten(1)
+        shape = moments.shape[1:]
+        return (halves @ flat).view(-1, *shape), (cubic.flatten(0, 1) @ flat).view(-1, *shape)
+
+    def _features(self, power: Tensor, third: Tensor) -> Tensor:
+        """(M, features, A)."""
+        parts = [part.view(self.spec.members, -1, part.shape[1]) for part in (power, third)]
+        return torch.cat(parts, dim=1)
+
+    def _contractions(self, species: int) -> tuple[Tensor, Tensor]:
+        """(M, densities, Z K) each: learned contractions of orthonormal radial functions."""
+        learned = cast(nn.ParameterDict, self.radial[self.elements[species]])
+        n = len(self.elements)
+        pairs, cubic = (
+            (learned[name].unflatten(2, (n, -1)) @ self.conditioner).flatten(2)
+            for name in ("pairs", "cubic")
+        )
+        return pairs, cubic
 
     @torch.no_grad()
     def adapt(self, batch: AtomBatch) -> None:
@@ -110,8 +147,9 @@ class Moments(Potential):
         for species in range(len(self.elements)):
             mine = moments[:, :, batch.species == species]
             if mine.shape[2]:
-                densities = self._contraction(species) @ mine.flatten(1)
-                features, _ = self.invariants(densities.unflatten(1, mine.shape[1:]))
-                self.mean[species] = features.mean(1)
-                spread = features.std(1, correction=0)
-                self.deviation[species] = spread.clamp(min=1e-3 * float(spread.max()) + 1e-6)
+                a, b = self._densities(*self._contractions(species), mine)
+                features = self._features(power_spectrum(a), cubes(b)[0])
+                self.mean[species] = features.mean(2, keepdim=True)
+                spread = features.std(2, correction=0, keepdim=True)
+                largest = spread.amax(1, keepdim=True)
+                self.deviation[species] = spread.clamp(min=1e-3 * largest + 1e-6)

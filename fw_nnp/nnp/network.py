@@ -1,4 +1,4 @@
-"""A small network that returns its value and the gradient with respect to its input."""
+"""Small networks, one per member of a committee, with the gradient with respect to the input."""
 
 from __future__ import annotations
 
@@ -6,6 +6,22 @@ import torch
 from torch import Tensor, nn
 
 LAST_LAYER = 0.1  # of the usual size, at the start
+
+
+class Layer(nn.Module):
+    """weight (members, out, in) and bias (members, out, 1)."""
+
+    def __init__(
+        self, members: int, inputs: int, outputs: int, scale: float, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        bound = scale * (3.0 / inputs) ** 0.5
+        weight = torch.empty(members, outputs, inputs)
+        self.weight = nn.Parameter(nn.init.uniform_(weight, -bound, bound, generator=generator))
+        self.bias = nn.Parameter(torch.zeros(members, outputs, 1))
+
+    def forward(self, signal: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias, self.weight, signal)
 
 
 class Network(nn.Sequential):
@@ -17,33 +33,30 @@ class Network(nn.Sequential):
 
     Parameters
     ----------
+    members
+        Number of independent networks of this shape.
     sizes
         Number of inputs, then of the units of each hidden layer.
     generator
         Random numbers of the start.
     """
 
-    def __init__(self, sizes: list[int], generator: torch.Generator) -> None:
-        super().__init__(*[nn.Linear(a, b) for a, b in zip(sizes, [*sizes[1:], 1], strict=True)])
-        *hidden, last = self.layers()
-        for layer in [*hidden, last]:
-            bound = (3.0 / layer.in_features) ** 0.5 * (LAST_LAYER if layer is last else 1.0)
-            nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
-            nn.init.zeros_(layer.bias)
-
-    def layers(self) -> list[nn.Linear]:
-        """From the input to the output."""
-        return [layer for layer in self if isinstance(layer, nn.Linear)]
+    def __init__(self, members: int, sizes: list[int], generator: torch.Generator) -> None:
+        *hidden, last = sizes
+        layers = [
+            Layer(members, a, b, 1.0, generator)
+            for a, b in zip(sizes, [*hidden[1:], last], strict=False)
+        ]
+        super().__init__(*layers, Layer(members, last, 1, LAST_LAYER, generator))
 
     def value_and_gradient(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """(A,) outputs and their (inputs, A) gradients for (inputs, A)."""
-        *hidden, last = self.layers()
+        """(M, A) outputs and their (M, inputs, A) gradients for (M, inputs, A)."""
+        *hidden, last = [layer for layer in self if isinstance(layer, Layer)]
         signal, slopes = inputs, []
         for layer in hidden:
-            signal = torch.tanh(torch.addmm(layer.bias[:, None], layer.weight, signal))
+            signal = torch.tanh(layer(signal))
             slopes.append(1.0 - signal * signal)
-        value = torch.addmm(last.bias[:, None], last.weight, signal)[0]
-        gradient = last.weight.T.expand(-1, inputs.shape[1])
+        gradient = last.weight.mT.expand(-1, -1, inputs.shape[2])
         for layer, slope in zip(reversed(hidden), reversed(slopes), strict=True):
-            gradient = layer.weight.T @ (gradient * slope)
-        return value, gradient
+            gradient = layer.weight.mT @ (gradient * slope)
+        return last(signal)[:, 0], gradient

@@ -25,6 +25,8 @@ class Prediction:
         (A, 3) eV/Å.
     stress
         (B, 3, 3) eV/Å³, positive in tension; meaningless where the volume is.
+
+    Those of the members of a committee have one more axis in front.
     """
 
     energy: Tensor
@@ -78,13 +80,26 @@ class Potential(nn.Module):
         energies, g = self.pair_gradients(batch)
         return energies, *pair_sums.forces_and_virials(g, batch)
 
+    def evaluate_members(self, batch: AtomBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """As `evaluate`, for every member of a committee: one more axis in front, of M members."""
+        energies, forces, virials = self.evaluate(batch)
+        return energies[None], forces[None], virials[None]
+
     def forward(self, batch: AtomBatch) -> Prediction:
         """Energy, forces and stress of every structure of a batch."""
-        energies, forces, virials = self.evaluate(batch)
-        n = batch.n_structures
+        return self._of_structures(batch, *self.evaluate(batch))
+
+    def members(self, batch: AtomBatch) -> Prediction:
+        """The same of every member of a committee; one member if it is none."""
+        return self._of_structures(batch, *self.evaluate_members(batch))
+
+    def _of_structures(
+        self, batch: AtomBatch, energies: Tensor, forces: Tensor, virials: Tensor
+    ) -> Prediction:
+        n, members = batch.n_structures, energies.shape[:-1]
         total = energies.double() + self.reference[batch.species]
-        energy = total.new_zeros(n).index_add(0, batch.structure, total)
-        virial = virials.new_zeros(n, 3, 3).index_add(0, batch.structure, virials)
-        virial = 0.5 * (virial + virial.transpose(1, 2))
+        energy = total.new_zeros(*members, n).index_add(-1, batch.structure, total)
+        virial = virials.new_zeros(*members, n, 3, 3).index_add(-3, batch.structure, virials)
+        virial = 0.5 * (virial + virial.mT)
         stress = virial / batch.volumes.to(virial.dtype)[:, None, None]
         return Prediction(energy=energy, forces=forces, stress=stress)

@@ -161,7 +161,7 @@ class StageRun:
 
     def _step(self, indices: list[int], rate: float) -> None:
         batch, targets = self.training.take(indices)
-        prediction = self.model(batch)
+        prediction = self.model.members(batch)
         found = errors(prediction, targets)
         loss = found.loss(self.stage.weights)
         if not torch.isfinite(loss):

@@ -18,7 +18,7 @@ from fw_nnp.nnp.batch import join
 from fw_nnp.nnp.data import read_configuration
 from fw_nnp.nnp.models import MODELS
 
-SMALL = {"cutoff": 4.5, "n_basis": 6, "n_radial": 4, "l_max": 3, "hidden": [12, 8]}
+SMALL = {"cutoff": 4.5, "n_basis": 6, "n_radial": 4, "l_max": 3, "n_cubic": 3, "hidden": [12, 8]}
 
 
 @pytest.fixture(autouse=True)

@@ -73,7 +73,7 @@ def test_same_seed_same_bits_other_seed_not(cells, small_spec, tmp_path):
         for name, seed in (("a", 1), ("b", 1), ("c", 2))
     )
     assert_same_bits(a, b)
-    assert not torch.equal(state_of(a)["radial.Al"], state_of(c)["radial.Al"])
+    assert not torch.equal(state_of(a)["radial.Al.pairs"], state_of(c)["radial.Al.pairs"])
 
 
 def test_stopped_and_resumed_equals_uninterrupted(cells, small_spec, tmp_path):
@@ -286,7 +286,7 @@ def test_frozen_parameters_do_not_move(trained, cells, small_spec, tmp_path):
         stage, small_spec, cells[:16], cells[40:], tmp_path, seed=1, start_from=trained
     ).model_path
     old, new = state_of(trained), state_of(path)
-    for name in ("network.Al.0.weight", "network.Al.0.bias", "radial.Al"):
+    for name in ("network.Al.0.weight", "network.Al.0.bias", "radial.Al.cubic"):
         assert torch.equal(old[name], new[name])
     for name in ("network.Al.1.weight", "network.Al.2.bias"):
         assert not torch.equal(old[name], new[name])
