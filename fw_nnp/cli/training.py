@@ -108,6 +108,10 @@ def evaluate(
     shift: Annotated[
         bool, typer.Option("--shift", help="Fit a constant energy per element first.")
     ] = False,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="PNG to draw a committee's uncertainty into, against its errors."),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Errors of a potential on labelled files.
@@ -119,6 +123,9 @@ def evaluate(
     from fw_nnp.properties.evaluation import errors_json
 
     items = [item for path in data for item in _read(path, description)]
+    if calibration is not None:
+        _calibrate(model, items, calibration, json)
+        return
     predicted = predict(model, [item.configuration for item in items])
     energies = fit_shift(items, predicted) if shift else None
     errors = errors_json(compare(items, predicted, shift=energies))
@@ -131,6 +138,33 @@ def evaluate(
         if isinstance(value, dict) and "rmse" in value
     ]
     print_table(rows, title=f"{len(items)} configurations")
+
+
+def _calibrate(model: Path, items: list[LabelledConfiguration], figure: Path, json: bool) -> None:
+    """What the spread of the members is worth, as a figure and a table."""
+    from dataclasses import asdict
+
+    from fw_nnp.nnp import predict_members
+    from fw_nnp.properties.calibration import calibration
+    from fw_nnp.report.calibration import calibration_figure
+    from fw_nnp.report.style import png_bytes
+
+    found = calibration(items, predict_members(model, [item.configuration for item in items]))
+    figure.write_bytes(png_bytes(calibration_figure(found)))
+    if json:
+        print_json({name: asdict(value) for name, value in found.items()})
+        return
+    rows = [
+        {
+            "quantity": name,
+            "factor": value.factor,
+            "rank correlation": value.rank_correlation,
+            "count": value.count,
+        }
+        for name, value in found.items()
+    ]
+    print_table(rows, title="error / spread of the committee")
+    out.print(f"figure: {figure}")
 
 
 def _errors(record: dict[str, Any]) -> str:

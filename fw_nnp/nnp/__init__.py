@@ -11,11 +11,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .calculator import load_calculator
     from .models import MODELS
-    from .prediction import predict
+    from .prediction import predict, predict_members
     from .progress import Progress, StageResult
     from .trainer import train_stage
 
-__all__ = ["MODELS", "Progress", "StageResult", "load_calculator", "predict", "train_stage"]
+__all__ = [
+    "MODELS",
+    "Progress",
+    "StageResult",
+    "load_calculator",
+    "predict",
+    "predict_members",
+    "train_stage",
+]
 
 _HOMES = {
     "MODELS": "models",
@@ -23,6 +31,7 @@ _HOMES = {
     "StageResult": "progress",
     "load_calculator": "calculator",
     "predict": "prediction",
+    "predict_members": "prediction",
     "train_stage": "trainer",
 }
 

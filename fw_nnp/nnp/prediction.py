@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from fw_nnp.core.records import Configuration, Label
 from .artefact import load_model, model_id
 from .batch import AtomBatch, join
 from .data import read_configuration
-from .potential import Potential
+from .potential import Potential, Prediction
 from .repulsion import Baseline
 
 BATCH_ATOMS = 256  # what fits the processor's cache
@@ -38,14 +38,32 @@ def predict(
     list of Label
         In order; stress only for configurations that are periodic in three directions.
     """
+    return [labels[0] for labels in _predict(model, configurations, theory_id, Potential.forward)]
+
+
+def predict_members(
+    model: Path | Potential, configurations: Sequence[Configuration], theory_id: str = ""
+) -> list[list[Label]]:
+    """As `predict`, one label per member of a committee; `predict` gives their mean."""
+    return _predict(model, configurations, theory_id, Potential.members)
+
+
+def _predict(
+    model: Path | Potential,
+    configurations: Sequence[Configuration],
+    theory_id: str,
+    ask: Callable[[Potential, AtomBatch], Prediction],
+) -> list[list[Label]]:
     if isinstance(model, Path):
         theory_id = theory_id or model_id(model)
         model = load_model(model)
     potential = model.double().eval()
-    labels: list[Label] = []
+    labels: list[list[Label]] = []
     for group in _groups(configurations):
         read = [read_configuration(potential, c, torch.float64) for c in group]
-        labels += _labels(potential, group, read, theory_id)
+        with torch.no_grad():
+            prediction = ask(potential, join([batch for batch, _ in read]))
+        labels += _labels(group, [baseline for _, baseline in read], prediction, theory_id)
     return labels
 
 
@@ -63,31 +81,34 @@ def _groups(configurations: Sequence[Configuration]) -> Iterator[list[Configurat
         yield group
 
 
-@torch.no_grad()
 def _labels(
-    model: Potential,
     configurations: Sequence[Configuration],
-    read: Sequence[tuple[AtomBatch, Baseline]],
+    baselines: Sequence[Baseline],
+    prediction: Prediction,
     theory_id: str,
-) -> list[Label]:
-    batch = join([batch for batch, _ in read])
-    prediction = model(batch)
-    forces = prediction.forces.numpy()
+) -> list[list[Label]]:
+    """Labels of every configuration, one per member; a single prediction counts as one member."""
+    energies = prediction.energy.view(-1, len(configurations)).tolist()
+    forces = prediction.forces.view(len(energies), -1, 3).numpy()
+    stresses = prediction.stress.view(len(energies), -1, 3, 3).numpy()
     labels = []
     start = 0
-    for i, (configuration, (_, baseline)) in enumerate(zip(configurations, read, strict=True)):
+    for i, (configuration, baseline) in enumerate(zip(configurations, baselines, strict=True)):
         rows = slice(start, start + configuration.n_atoms)
         start += configuration.n_atoms
-        stress = None
-        if all(configuration.pbc):
-            stress = prediction.stress[i].numpy() + baseline.virial / configuration.volume
+        periodic = all(configuration.pbc)
         labels.append(
-            Label(
-                configuration_id=configuration.id,
-                theory_id=theory_id,
-                energy=float(prediction.energy[i]) + baseline.energy,
-                forces=np.asarray(forces[rows], dtype=np.float64) + baseline.forces,
-                stress=stress,
-            )
+            [
+                Label(
+                    configuration_id=configuration.id,
+                    theory_id=theory_id,
+                    energy=energies[m][i] + baseline.energy,
+                    forces=np.asarray(forces[m, rows], dtype=np.float64) + baseline.forces,
+                    stress=stresses[m, i] + baseline.virial / configuration.volume
+                    if periodic
+                    else None,
+                )
+                for m in range(len(energies))
+            ]
         )
     return labels

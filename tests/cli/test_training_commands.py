@@ -75,6 +75,19 @@ def test_train_evaluate_and_use(call, tmp_path: Path) -> None:
     assert "force_meV_A" in call("evaluate", "model/model.pt", "--data", "test.extxyz")
 
 
+def test_a_committee_draws_how_well_it_knows_its_errors(call, tmp_path: Path) -> None:
+    write_labelled(tmp_path / "train.extxyz", cells(30, 1))
+    config = CONFIG.replace("hidden:", "members: 3, hidden:").replace("epochs: 8", "epochs: 4")
+    (tmp_path / "train.yaml").write_text(config)
+    call("train", "--data", "train.extxyz", "--out", "model", "--config", "train.yaml")
+    words = ("evaluate", "model/model.pt", "--data", "train.extxyz", "--calibration", "figure.png")
+    found = json.loads(call(*words, "--json"))
+    assert found["force_meV_A"]["count"] == 30 * 12
+    assert found["force_meV_A"]["factor"] > 0
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert "rank correlation" in call(*words)
+
+
 @pytest.mark.skipif(not DATA.exists(), reason="third-party data are not here")
 @pytest.mark.parametrize(
     ("data", "description"),

@@ -40,10 +40,13 @@ def random_cell(seed: int, n: int = 6, elements=(13, 28), pbc=(True, True, True)
     )
 
 
-@pytest.fixture(params=list(MODELS))
+@pytest.fixture(params=[*MODELS, "committee"])
 def model(request):
     """Every registered model, two elements, float64, with features adapted to some cells."""
-    spec = ModelSpec(kind=request.param, **SMALL)
+    if request.param == "committee":
+        spec = ModelSpec(members=3, **SMALL)
+    else:
+        spec = ModelSpec(kind=request.param, **SMALL)
     model = build(spec, ["Al", "Ni"], 3).double()
     sample = [read_configuration(model, random_cell(seed), torch.float64)[0] for seed in range(8)]
     model.adapt(join(sample))
