@@ -259,7 +259,7 @@ class LossWeights(Spec):
     """per (eV/atom)²"""
     forces: Annotated[float, Field(ge=0.0)] = 1.0
     """per (eV/Å)²"""
-    stress: Annotated[float, Field(ge=0.0)] = 0.1
+    stress: Annotated[float, Field(ge=0.0)] = 0.02
     """per GPa²"""
 
 
@@ -282,6 +282,9 @@ class StageSpec(Spec):
     """``soap``: Adam in the eigenbasis of the gradients' covariance; ``adamw``: for comparison."""
     learning_rate: Annotated[float, Field(gt=0.0)] = 3e-3
     """Largest rate, after the warm-up; about 1e-3 for transfer to few labels."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.1
+    """Pull, per step and unit of learning rate, towards zero in a first stage and towards the
+    model that it started from in a later one; above 10,000 labelled atoms it falls as 1/atoms."""
     batch_size: PositiveInt = 4
     """Cells per step."""
     weights: LossWeights = LossWeights()

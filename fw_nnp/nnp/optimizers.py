@@ -8,13 +8,12 @@ like ours it costs little and reaches a given error in a fraction of AdamW's tim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Literal, overload
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-WEIGHT_DECAY = 1e-5
 BETA = 0.95
 """Memory of SOAP's averages, per step."""
 REFRESH = 10
@@ -38,28 +37,18 @@ class Soap(torch.optim.Optimizer):
     """
 
     def __init__(self, parameters: Iterable[Any], lr: float) -> None:
-        super().__init__(parameters, {"lr": lr, "weight_decay": WEIGHT_DECAY})
-
-    @overload
-    def step(self, closure: None = None) -> None: ...
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
+        super().__init__(parameters, {"lr": lr})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """One step down the gradients that are there."""
-        if closure is not None:
-            raise NotImplementedError("SOAP takes gradients, not a closure")
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """One step down the gradients that are there; a closure is of no use to SOAP."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    self._update(parameter, group["lr"], group["weight_decay"])
-        return None
+                    self._update(parameter, parameter.grad, group["lr"])
 
-    def _update(self, parameter: Tensor, rate: float, decay: float) -> None:
+    def _update(self, parameter: Tensor, gradient: Tensor, rate: float) -> None:
         state = self.state[parameter]
-        gradient = parameter.grad
-        assert gradient is not None
         if parameter.ndim < 2:
             gradient, parameter = gradient.view(1, -1), parameter.view(1, -1)
         if not state:
@@ -67,50 +56,60 @@ class Soap(torch.optim.Optimizer):
             return
         state["step"] += 1
         step = state["step"]
-        left, right = state["left_basis"], state["right_basis"]
         state["first"].lerp_(gradient, 1.0 - BETA)
-        state["second"].lerp_(_into(left, gradient, right).square(), 1.0 - BETA)
-        change = _into(left, state["first"], right) / (state["second"].sqrt() + TINY)
+        state["second"].lerp_(_into(state, gradient).square_(), 1.0 - BETA)
+        change = _into(state, state["first"]).div_(state["second"].sqrt().add_(TINY))
         size = rate * (1.0 - BETA**step) ** 0.5 / (1.0 - BETA**step)
-        parameter.mul_(1.0 - rate * decay)
-        parameter.sub_(_out_of(left, change, right), alpha=size)
-        state["left"].lerp_(gradient @ gradient.mT, 1.0 - BETA)
-        state["right"].lerp_(gradient.mT @ gradient, 1.0 - BETA)
-        if step % REFRESH == 0:
-            _turn(state)
+        parameter.sub_(_out_of(state, change), alpha=size)
+        for side in _sides(gradient):
+            state[side].lerp_(_covariance(gradient, side), 1.0 - BETA)
+            if step % REFRESH == 0:
+                _turn(state, side)
+
+
+def _sides(matrix: Tensor) -> list[str]:
+    """The sides that have a basis to turn: a single row or column has none."""
+    return [side for side, n in zip(("left", "right"), matrix.shape[-2:], strict=True) if n > 1]
+
+
+def _covariance(gradient: Tensor, side: str) -> Tensor:
+    return gradient @ gradient.mT if side == "left" else gradient.mT @ gradient
 
 
 def _measure(gradient: Tensor) -> dict[str, Any]:
-    left, right = gradient @ gradient.mT, gradient.mT @ gradient
-    return {
-        "step": 0,
-        "first": torch.zeros_like(gradient),
-        "second": torch.zeros_like(gradient),
-        "left": left,
-        "right": right,
-        "left_basis": torch.linalg.eigh(left).eigenvectors.flip(-1),
-        "right_basis": torch.linalg.eigh(right).eigenvectors.flip(-1),
-    }
+    """The state after the first gradient."""
+    zeros = torch.zeros_like(gradient)
+    state: dict[str, Any] = {"step": 0, "first": zeros, "second": zeros.clone()}
+    for side in _sides(gradient):
+        state[side] = _covariance(gradient, side)
+        state[f"{side}_basis"] = torch.linalg.eigh(state[side]).eigenvectors.flip(-1)
+    return state
 
 
-def _into(left: Tensor, matrix: Tensor, right: Tensor) -> Tensor:
-    return left.mT @ matrix @ right
+def _into(state: dict[str, Any], matrix: Tensor) -> Tensor:
+    """`matrix` in the eigenbasis, a copy."""
+    if "left" in state:
+        matrix = state["left_basis"].mT @ matrix
+    return matrix @ state["right_basis"] if "right" in state else matrix.clone()
 
 
-def _out_of(left: Tensor, matrix: Tensor, right: Tensor) -> Tensor:
-    return left @ matrix @ right.mT
+def _out_of(state: dict[str, Any], matrix: Tensor) -> Tensor:
+    """Back from the eigenbasis."""
+    if "left" in state:
+        matrix = state["left_basis"] @ matrix
+    return matrix @ state["right_basis"].mT if "right" in state else matrix
 
 
-def _turn(state: dict[str, Any]) -> None:
+def _turn(state: dict[str, Any], side: str) -> None:
     """One step of orthogonal iteration; what is known of the second moments moves along."""
-    for name, axis in (("left", -2), ("right", -1)):
-        covariance, basis = state[name], state[f"{name}_basis"]
-        image = covariance @ basis
-        order = (basis * image).sum(-2).argsort(-1, descending=True)
-        columns = order.unsqueeze(-2).expand_as(basis)
-        rows = order.unsqueeze(-1 if axis == -2 else -2).expand_as(state["second"])
-        state["second"] = state["second"].gather(axis, rows)
-        state[f"{name}_basis"] = torch.linalg.qr(image.gather(-1, columns)).Q
+    basis = state[f"{side}_basis"]
+    image = state[side] @ basis
+    order = (basis * image).sum(-2).argsort(-1, descending=True)
+    axis, other = (-2, -1) if side == "left" else (-1, -2)
+    moved = order.unsqueeze(other).expand_as(state["second"])
+    state["second"] = state["second"].gather(axis, moved)
+    columns = order.unsqueeze(-2).expand_as(basis)
+    state[f"{side}_basis"] = torch.linalg.qr(image.gather(-1, columns)).Q
 
 
 def make_optimizer(
@@ -119,4 +118,4 @@ def make_optimizer(
     """The optimiser that a stage names."""
     if name == "soap":
         return Soap(parameters, rate)
-    return torch.optim.AdamW(parameters, lr=rate, weight_decay=WEIGHT_DECAY, fused=True)
+    return torch.optim.AdamW(parameters, lr=rate, weight_decay=0.0, fused=True)

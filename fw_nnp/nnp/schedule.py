@@ -1,4 +1,4 @@
-"""How far a stage is, and the learning rate there."""
+"""How far a stage is, the learning rate there, and how strongly parameters are held back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from fw_nnp.core.specs import StageSpec
 
 WARM_UP = 50  # steps
 FLOOR = 0.002  # of the learning rate, at the end
+FEW_ATOMS = 10_000  # labelled ones, up to which the weight decay acts in full
 
 
 def fraction_done(stage: StageSpec, epoch: float, seconds: float) -> float:
@@ -22,3 +23,8 @@ def learning_rate(stage: StageSpec, step: int, fraction: float) -> float:
     """Linear warm-up over the first steps, then half a cosine down to almost nothing."""
     decay = FLOOR + (1.0 - FLOOR) * 0.5 * (1.0 + cos(pi * fraction))
     return stage.learning_rate * min(1.0, (step + 1) / WARM_UP) * decay
+
+
+def weight_decay(stage: StageSpec, n_atoms: int) -> float:
+    """Pull per step and unit of learning rate; the more labels, the less they need a prior."""
+    return stage.weight_decay * min(1.0, FEW_ATOMS / n_atoms)

@@ -24,7 +24,7 @@ from .optimizers import make_optimizer
 from .parameters import joined, write
 from .potential import Prediction
 from .progress import Clock, Counters, Progress, StageResult
-from .schedule import fraction_done, learning_rate
+from .schedule import fraction_done, learning_rate, weight_decay
 from .transfer import freeze, refit_energies, take_over
 
 CHECKPOINT_SECONDS = 10.0
@@ -62,6 +62,9 @@ class StageRun:
         else:
             self.model = take_over(start_from, spec, elements)
         self.model.train()
+        anchors = [p.detach().clone() for p in self.model.parameters()]
+        if start_from is None:
+            anchors = [torch.zeros_like(anchor) for anchor in anchors]
         cells = [read_cell(self.model, item) for item in training]
         if stored is not None:
             self.model.load_state_dict(stored["model"])
@@ -73,6 +76,10 @@ class StageRun:
             refit_energies(self.model, self.training, self.stage.batch_size)
         freeze(self.model, self.stage.freeze)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
+        self.anchors = [
+            a for a, p in zip(anchors, self.model.parameters(), strict=True) if p.requires_grad
+        ]
+        self.decay = weight_decay(self.stage, sum(cell.batch.n_atoms for cell in cells))
         self.optimizer = make_optimizer(
             self.stage.optimizer, self.parameters, self.stage.learning_rate
         )
@@ -173,6 +180,9 @@ class StageRun:
         if not torch.isfinite(norm):
             raise self._diverged(indices, prediction, targets, batch.structure)
         self.optimizer.step()
+        with torch.no_grad():
+            for parameter, anchor in zip(self.parameters, self.anchors, strict=True):
+                parameter.lerp_(anchor, rate * self.decay)
         decay = min(self.stage.ema, (1 + self.counters.step) / (10 + self.counters.step))
         self.average.lerp_(joined(self.parameters), 1.0 - decay)
         self.squares += found.squares.detach()
