@@ -19,12 +19,14 @@ from fw_nnp.core.specs import EspressoSpec
 from fw_nnp.potentials.protocol import EmpiricalPotential
 
 from .custody import ProgramJob
-from .diagnose import as_error, diagnose
 from .espresso_input import OUTDIR, PREFIX, k_grid, pw_input
 from .espresso_output import PwResult, read_xml, require_same
 from .espresso_repairs import EspressoRepairs
+from .espresso_verdict import diagnose_espresso
 from .labeler import ProgramLabeler
+from .outputs import find_outputs
 from .theory import Pseudopotential, pseudopotentials, require_elements, theory_of
+from .verdict import as_error
 
 INPUT, STDOUT, STDERR = "pw.in", "pw.out", "pw.err"
 XML = f"{OUTDIR}/{PREFIX}.save/data-file-schema.xml"
@@ -79,7 +81,9 @@ class EspressoLabeler(ProgramLabeler):
 
     def read(self, configuration: Configuration, directory: Path) -> Label:
         done = corrections(directory)
-        diagnosis = diagnose(directory, [record["action"] for record in done])
+        diagnosis = diagnose_espresso(
+            find_outputs(directory), [record["action"] for record in done]
+        )
         if not diagnosis.ok:
             error = as_error(diagnosis, directory)
             error.evidence["corrections"] = done
