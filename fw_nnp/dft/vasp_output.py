@@ -256,8 +256,7 @@ def _outcar_settings(lines: list[str]) -> dict[str, str]:
     for line in lines:
         if images := re.search(r"\bIMAGES\s*=?\s*(\d+)", line):
             found.setdefault("IMAGES", images[1])
-        for key, value in pattern.findall(line):
-            found.setdefault(key, value)
+        found.update(pattern.findall(line))  # what is used comes after the echo of the INCAR
         if "Iteration" in line:
             break
     return found
