@@ -326,3 +326,14 @@ def _real(text: str | None) -> float:
 def _whole(text: str | None, absent: int) -> int:
     value = _real(text)
     return int(value) if math.isfinite(value) else absent
+
+
+def energy_changes(oszicar: str) -> list[float]:
+    """|dE| of each electronic step of the last cycle in an OSZICAR, eV."""
+    found: list[float] = []
+    for line in oszicar.splitlines():
+        if match := re.match(r"^\s*[A-Z]{2,4}\s*:\s*(\d+)\s+\S+\s+(\S+)", line):
+            if int(match[1]) == 1:
+                found = []
+            found.append(abs(_real(match[2])))
+    return [value for value in found if math.isfinite(value)]
