@@ -183,6 +183,35 @@ class EspressoSpec(Spec):
     """Functional; empty: that of the pseudopotentials."""
     extra: dict[Literal["control", "system", "electrons"], dict[str, Any]] = {}
     """Further pw.x keywords per namelist; they enter the fingerprint."""
+    version: str = ""
+    """Version of pw.x that must make the labels, for example ``7.2``; empty: the workers' own.
+    Each label carries the version that made it."""
+
+
+class VaspSpec(Spec):
+    """Level of theory of VASP: a preset of pymatgen as a single point, changed key by key."""
+
+    code: Literal["vasp"]
+    preset: Literal["mp", "mp_metal", "matpes", "matpes_r2scan"] = "mp_metal"
+    """``mp``: MPRelaxSet, ``mp_metal``: MPMetalRelaxSet, ``matpes``: MatPESStaticSet with PBE or
+    r2SCAN; all without relaxation, with a k-spacing and without DFT+U unless stated."""
+    elements: list[str]
+    """Elements of the configurations."""
+    potcars: dict[str, str] = {}
+    """Element -> POTCAR symbol, for example ``{Ni: Ni_pv}``; default: the preset's."""
+    potcar_functional: str = ""
+    """Set of POTCARs as pymatgen calls them, for example ``PBE_54``; default: the preset's."""
+    potcar_dir: str = ""
+    """Folder of the POTCARs, relative to the campaign file; default: PMG_VASP_PSP_DIR."""
+    k_spacing: Annotated[ReciprocalLength, Field(gt=0.0)] = 0.22
+    """Largest distance between k-points, 2π included; grids are centred at Γ."""
+    incar: dict[str, Any] = {}
+    """INCAR tags that differ from the preset; they enter the fingerprint."""
+    magmom: dict[str, float] = {}
+    """Element -> starting moment in μB; default: the preset's (with ISPIN = 2)."""
+    version: str = ""
+    """Version of VASP that must make the labels, for example ``6.4.2``; empty: the workers'
+    own. Each label carries the version that made it."""
 
 
 class EmpiricalSpec(Spec):
@@ -192,7 +221,7 @@ class EmpiricalSpec(Spec):
     potential: PotentialSpec
 
 
-TheorySpec = Annotated[EspressoSpec | EmpiricalSpec, Field(discriminator="code")]
+TheorySpec = Annotated[EspressoSpec | VaspSpec | EmpiricalSpec, Field(discriminator="code")]
 
 
 class RelabelSpec(Spec):
@@ -208,6 +237,10 @@ class RelabelSpec(Spec):
     """Reject before DFT: distances below this fraction of the sum of covalent radii."""
     max_attempts: PositiveInt = 3
     """Runs of one structure under custodian before quarantine."""
+    allow_physics_changes: Literal["never", "relabel_as_new_theory"] = "never"
+    """What becomes of a repair that would change the physics: ``never``: the structure goes to
+    quarantine with the change; ``relabel_as_new_theory``: the changed run is filed under a level
+    of theory of its own, beside the quarantine."""
     walltime: Duration | None = None
     """Time of one Firework; it stops before and a continuation goes on."""
 

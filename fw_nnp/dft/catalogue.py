@@ -57,6 +57,9 @@ def _electrons(name: str, **keywords: Any) -> Action:
     return Action(name=name, kind="numerical", keywords={"electrons": keywords})
 
 
+#: Opens the message of a fatal error of pw.x, in its standard output and its CRASH file.
+BOX = r"(?:Error in routine\s+|^\s*from\s+(?=\S+\s*: error #))"
+
 MORE_STEPS = _electrons("double electron_maxstep", electron_maxstep="*2")
 RERUN = Action(name="run once more", kind="resource")
 
@@ -70,24 +73,65 @@ MORE_BANDS = Symptom(
     advice="raise 'bands' of the level of theory",
 )
 
-# Searched from top to bottom: what names its cause stands above what only names its effect.
-SYMPTOMS: tuple[Symptom, ...] = (
+# The scheduler's own words, whatever the code: searched first, because what it kills looks like
+# something else from inside.
+SCHEDULER: tuple[Symptom, ...] = (
+    Symptom(
+        error_class="walltime",
+        patterns=(
+            r"DUE TO TIME LIMIT",
+            r"walltime \S+ exceeded limit",
+            r"exceeded (?:its )?(?:wall ?time|run ?time|time limit)",
+            r"TERM_RUNLIMIT",
+            r"DUE TO PREEMPTION",
+        ),
+        advice="give it more time; it goes on in the next chunk",
+    ),
     Symptom(
         error_class="memory",
         patterns=(
             r"out of memory",
-            r"oom-kill",
+            r"oom[-_ ]?kill",
             r"cannot allocate memory",
             r"bad_alloc",
             r"error allocating",
+            r"(?:could not|failed to|unable to) allocate",
+            r"insufficient (?:virtual )?memory",
+            r"allocation would exceed memory limit",
+            r"exceeded (?:job |step )?memory limit",
+            r"mem \S+ exceeded limit",
+            r"TERM_MEMLIMIT",
             r"DUE TO NODE FAILURE",
+            r"^\s*(?:\S+:? line \d+: +\d+ )?Killed\b",
+            r": Killed\s*$",
+            r"KILLED BY SIGNAL: 9",
+            r"exited on signal 9",
+            r"signal 9 \(Killed\)",
+            r"EXIT (?:CODE|STATUS): (?:9|137)\b",
+            r"due to signal 9",
         ),
         ladder=(Action(name="one pool", kind="resource", options=("-nk", "1")),),
         advice="give the job more memory or fewer calculations side by side",
     ),
     Symptom(
+        error_class="io",
+        patterns=(r"No space left on device", r"Disk quota exceeded", r"Stale file handle"),
+        ladder=(Action(name="clean scratch, run once more", kind="resource"),),
+        advice="make room on the scratch disk",
+    ),
+    Symptom(
+        error_class="walltime",
+        patterns=(r"CANCELLED AT", r"KILLED BY SIGNAL: 15", r"exited on signal 15", r"\bSIGTERM\b"),
+        advice="it was told to stop; it goes on in the next chunk",
+    ),
+)
+
+# pw.x, searched from top to bottom: what names its cause stands above what only names its effect.
+SYMPTOMS: tuple[Symptom, ...] = (
+    *SCHEDULER,
+    Symptom(
         error_class="geometry",
-        patterns=(r"atoms #.*overlap", r"differ by lattice vector"),
+        patterns=(r"atoms? #.*overlap", r"differ by (a )?lattice vector"),
         advice="reject the structure",
     ),
     Symptom(
@@ -102,10 +146,11 @@ SYMPTOMS: tuple[Symptom, ...] = (
         patterns=(
             r"problems computing cholesky",
             r"S matrix not positive definite",
-            r"zhegvd? failed",
+            r"[zdsc](he|sy)gvx?d? failed",
             r"eigenvectors failed to converge",
             r"too many bands are not converged",
             r"\[Q, R\] = qr\(X, 0\) failed",
+            BOX + r"\w*(diaghg|egterg|c_bands|diag_bands|ppcg|paro)\w*\b",
         ),
         ladder=(
             _electrons("diagonalise by ppcg", diagonalization="ppcg"),
@@ -116,7 +161,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
     ),
     Symptom(
         error_class="broyden",
-        patterns=(r"Error in routine broyden",),
+        patterns=(BOX + r"(mix_)?broyden",),
         ladder=(
             _electrons("mixing_ndim 4", mixing_ndim=4),
             _electrons("mixing_ndim 2", mixing_ndim=2),
@@ -135,7 +180,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
             r"Some processors have no plane waves!",
             r"Use pencil decomposition",
             r"Too few bands for required ndiag",
-            r"some nodes have no k-points",
+            r"^\s*some nodes have no k-points",
         ),
         ladder=(
             Action(
@@ -149,19 +194,16 @@ SYMPTOMS: tuple[Symptom, ...] = (
     ),
     Symptom(
         error_class="walltime",
-        patterns=(
-            r"Maximum CPU time exceeded",
-            r"CANCELLED AT .* DUE TO TIME LIMIT",
-            r"DUE TO TIME LIMIT",
-        ),
-        advice="give it more time; it starts anew in the next chunk",
+        patterns=(r"Maximum CPU time exceeded", r"Program stopped by user request"),
+        advice="give it more time; it goes on in the next chunk",
     ),
     Symptom(
         error_class="io",
         patterns=(
-            r"Error in routine (davcio|diropn|open_buffer)",
-            r"No space left on device",
-            r"Disk quota exceeded",
+            BOX + r"(davcio|diropn|open_buffer|get_buffer|save_buffer|restart_from_file)\b",
+            BOX + r"(pw_restart\w*|read_rhog|write_rhog|read_collected\w*|read_xml_file\w*)\b",
+            BOX + r"(read_conf_from_file|qexsd_readschema|qes_read|wfcinit|seqopn|write_\w+)\b",
+            BOX + r"(potinit|read_wfc\w*|pw_readschemafile|wfcfile|io_rho_xml)\b",
         ),
         ladder=(Action(name="clean scratch, run once more", kind="resource"),),
         advice="make room on the scratch disk",
@@ -169,9 +211,13 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(
         error_class="input",
         patterns=(
-            r"Error in routine (read_namelists|read_cards|card_\w+|iosys|readpp|read_upf\w*)",
+            BOX + r"(read_namelists|read_cards|card_\w+|read_input\w*|iosys|input|setup)\b",
+            BOX + r"(readpp|read_pseudo\w*|read_upf\w*|upf_\w+|read_ncpp|read_uspp|import_upf)\b",
+            BOX + r"(cell_base_init|latgen|set_dft\w*|dft_\w+|\w*checkin|check_\w+|set_cutoff)\b",
+            BOX + r"(kpoint_grid|set_occupations|set_spin\w*|read_file|ibrav2cell|sumkg)\b",
             r"reading namelist",
             r"bad line in namelist",
+            r"specify occupations",
         ),
         advice="correct the level of theory; pw.x said what it does not accept",
     ),
@@ -204,11 +250,26 @@ TRUNCATED = Symptom(
     advice="was pw.x killed? look into its standard error",
 )
 INCOMPLETE = Symptom(
-    error_class="incomplete", patterns=(), advice="look at the outputs; were they edited?"
+    error_class="incomplete",
+    patterns=(),
+    advice="run a single point with tprnfor and tstress: a label needs forces and stress",
 )
 UNKNOWN = Symptom(
     error_class="unknown",
-    patterns=(r"Error in routine", r"Segmentation fault", r"Traceback", r"forrtl: severe"),
+    patterns=(
+        BOX,
+        r"dexx is negative",
+        r"G_par is NOT a reciprocal lattice vector",
+        r"Not enough space allocated for radial FFT",
+        r"history already reset at previous step: stopping",
+        r"bfgs failed after",
+        r"Segmentation fault",
+        r"SIG(SEGV|ILL|FPE|BUS|ABRT)\b",
+        r"failed to locate mpirun|command not found|cannot open shared object",
+        r"MPI_ABORT|BAD TERMINATION|exited on signal",
+        r"Traceback",
+        r"forrtl: severe|Fortran runtime error|Program received signal",
+    ),
     advice="look up the quoted lines; add the symptom to fw_nnp/dft/catalogue.py",
 )
 ALL: tuple[Symptom, ...] = (*SYMPTOMS, FORCE_QUALITY, TRUNCATED, INCOMPLETE, UNKNOWN)

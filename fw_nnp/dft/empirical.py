@@ -35,6 +35,7 @@ def empirical_labeler(
     programs: Mapping[str, list[str]],
     base: Path,
     potential: EmpiricalPotential | None,
+    allow_physics: bool,
 ) -> Labeler:
     """Wrap `potential`, which the caller has made from ``spec.potential``."""
     if potential is None:

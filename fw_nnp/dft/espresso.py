@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import platform
 import shutil
 from collections.abc import Mapping
@@ -13,22 +11,23 @@ from typing import Any
 
 from custodian.custodian import ErrorHandler
 
-from fw_nnp.core.errors import LabelError, SpecError
+from fw_nnp.core.errors import SpecError
 from fw_nnp.core.records import Configuration, Label, LevelOfTheory
 from fw_nnp.core.specs import EspressoSpec
 from fw_nnp.potentials.protocol import EmpiricalPotential
 
 from .custody import ProgramJob
-from .diagnose import as_error, diagnose
 from .espresso_input import OUTDIR, PREFIX, k_grid, pw_input
 from .espresso_output import PwResult, read_xml, require_same
 from .espresso_repairs import EspressoRepairs
-from .labeler import ProgramLabeler
+from .espresso_verdict import diagnose_espresso
+from .labeler import LOG, ProgramLabeler, corrections, require_periodic, require_version, sha256
+from .outputs import find_outputs
 from .theory import Pseudopotential, pseudopotentials, require_elements, theory_of
+from .verdict import as_error
 
 INPUT, STDOUT, STDERR = "pw.in", "pw.out", "pw.err"
 XML = f"{OUTDIR}/{PREFIX}.save/data-file-schema.xml"
-LOG = "custodian.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +48,7 @@ class EspressoLabeler(ProgramLabeler):
     argv: list[str]
 
     def write(self, configuration: Configuration, directory: Path) -> None:
-        if not all(configuration.pbc):
-            raise LabelError(
-                "pw.x computes crystals, but the cell is not periodic in all directions",
-                place=configuration.id,
-                remedy="give it a periodic cell, with vacuum where there is a surface",
-                error_class="geometry",
-            )
+        require_periodic(configuration, "pw.x")
         require_elements(self.spec, configuration.elements)
         directory.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(directory / OUTDIR, ignore_errors=True)
@@ -79,13 +72,16 @@ class EspressoLabeler(ProgramLabeler):
 
     def read(self, configuration: Configuration, directory: Path) -> Label:
         done = corrections(directory)
-        diagnosis = diagnose(directory, [record["action"] for record in done])
+        diagnosis = diagnose_espresso(
+            find_outputs(directory), [record["action"] for record in done]
+        )
         if not diagnosis.ok:
             error = as_error(diagnosis, directory)
             error.evidence["corrections"] = done
             raise error
         result = read_xml(directory / XML)
         require_same(result, configuration, directory / XML)
+        require_version(self.spec.version, result.version, directory / XML)
         return Label(
             configuration_id=configuration.id,
             theory_id=self.theory.id,
@@ -110,31 +106,12 @@ class EspressoLabeler(ProgramLabeler):
             "core_s": round(result.cpu, 3),
             "n_scf_steps": result.n_scf_steps,
             "k_grid": list(k_grid(configuration.cell, self.spec.k_spacing)),
-            "input_sha256": _sha256(directory / INPUT),
-            "output_sha256": _sha256(directory / XML),
+            "input_sha256": sha256(directory / INPUT),
+            "output_sha256": sha256(directory / XML),
         }
         if result.magnetization is not None:
             provenance["magnetization"] = result.magnetization
         return provenance
-
-
-def corrections(directory: Path) -> list[dict[str, Any]]:
-    """The actions in custodian's log that a further run followed, in order."""
-    log = directory / LOG
-    if not log.exists():
-        return []
-    actions = [
-        action
-        for job in json.loads(log.read_text())
-        for correction in job["corrections"]
-        for action in correction["actions"] or []
-    ]
-    # The last failure may have left a correction that no attempt was left for.
-    return actions[: len(list(directory.glob("attempt-*")))]
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def espresso_labeler(
@@ -143,8 +120,12 @@ def espresso_labeler(
     programs: Mapping[str, list[str]],
     base: Path,
     potential: EmpiricalPotential | None,
+    allow_physics: bool,
 ) -> EspressoLabeler:
-    """Make the labeler of a spec; ``programs["pw"]`` is the argv of pw.x."""
+    """Make the labeler of a spec; ``programs["pw"]`` is the argv of pw.x.
+
+    No repair of pw.x changes the physics, whatever is allowed.
+    """
     if not programs.get("pw"):
         raise SpecError(
             "no program pw.x was given", place="programs", remedy="pass programs={'pw': [...]}"

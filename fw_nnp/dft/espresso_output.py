@@ -18,10 +18,12 @@ import numpy as np
 
 from fw_nnp.core.errors import LabelError, NotConverged, OutputUnreadable
 from fw_nnp.core.records import Configuration, FloatArray
-from fw_nnp.core.units import BOHR, HARTREE, RYDBERG
+from fw_nnp.core.units import BOHR, HARTREE
 
 MAX_TOTAL_FORCE = 0.01  # eV/Å, |sum of forces|
 MAX_SCF_CORRECTION = 0.005  # eV/Å, rms per component
+MAX_SCF_ERROR = 2.1  # of conv_thr: versions differ by the factor between Ry and hartree
+STATES_CONVERGENCE = (6, 6)  # version from which on the XML says whether the SCF converged
 MAX_TOP_OCCUPATION = 0.01  # of the highest band: more is missing above it
 POSITION_TOLERANCE = 1e-5  # Å
 
@@ -38,8 +40,10 @@ class PwResult:
         (N, 3) eV/Å; (3, 3) eV/Å³, positive in tension.
     cell, positions, symbols
         What was computed: (3, 3) Å, (N, 3) Å, element symbols.
+    converged
+        True; None where the XML does not say (before version 6.6), and the standard output must.
     top_occupation
-        Largest occupation of the highest band.
+        Largest occupation of the highest band; 0 without smearing, where it is full.
     magnetization
         Total moment, μB per cell; None without spin.
     cpu
@@ -53,6 +57,7 @@ class PwResult:
     positions: FloatArray
     symbols: list[str]
     n_scf_steps: int
+    converged: bool | None
     top_occupation: float
     magnetization: float | None
     version: str
@@ -60,7 +65,21 @@ class PwResult:
 
 
 def read_xml(path: Path) -> PwResult:
-    """Read and prove ``data-file-schema.xml``.
+    """Read and prove ``data-file-schema.xml``; see `parse_xml`."""
+    try:
+        text = path.read_text(errors="replace")
+    except OSError as error:
+        raise OutputUnreadable(f"no complete XML: {error}", place=str(path)) from None
+    return parse_xml(text, path)
+
+
+def parse_xml(text: str, path: Path) -> PwResult:
+    """Prove the text of an XML file of pw.x.
+
+    Parameters
+    ----------
+    path
+        Where it was, for messages.
 
     Raises
     ------
@@ -72,13 +91,13 @@ def read_xml(path: Path) -> PwResult:
         Class ``incomplete``: forces or stress absent or not finite, or forces with a net force.
     """
     try:
-        root = ElementTree.parse(path).getroot()
-    except (OSError, ElementTree.ParseError) as error:
+        root = ElementTree.fromstring(text.encode())
+    except ElementTree.ParseError as error:
         raise OutputUnreadable(f"no complete XML: {error}", place=str(path)) from None
     output = root.find("output")
     if output is None:
         raise OutputUnreadable("the XML holds no output", place=str(path))
-    steps = _convergence(output, path)
+    steps, converged = _convergence(root, output, path)
     structure = output.find("atomic_structure")
     if structure is None:
         raise OutputUnreadable("the XML holds no structure", place=str(path))
@@ -96,9 +115,10 @@ def read_xml(path: Path) -> PwResult:
         forces=forces,
         stress=0.5 * (stress + stress.T),
         cell=BOHR * np.array([_array(structure, f"cell/a{i}", path) for i in (1, 2, 3)]),
-        positions=BOHR * np.array([_numbers(atom) for atom in atoms]),
+        positions=BOHR * np.array([_array(atom, ".", path) for atom in atoms]),
         symbols=[re.sub(r"[\d_-].*", "", atom.get("name", "")) for atom in atoms],
         n_scf_steps=steps,
+        converged=converged,
         top_occupation=_top_occupation(output),
         magnetization=_magnetization(output),
         version=creator.get("VERSION", "") if creator is not None else "",
@@ -123,38 +143,46 @@ def require_same(result: PwResult, configuration: Configuration, path: Path) -> 
         )
 
 
-def scf_correction(stdout: str, n_atoms: int) -> float:
-    """Estimated error of the forces from the unfinished SCF, eV/Å rms; infinite if not printed."""
-    found = re.search(r"Total SCF correction =\s*(\S+)", stdout)
-    try:
-        total = float(found[1]) if found else math.inf
-    except ValueError:
-        total = math.inf
-    return total * RYDBERG / BOHR / math.sqrt(3 * n_atoms)
-
-
-def accuracies(stdout: str) -> list[float]:
-    """The estimated SCF accuracy after each step, Ry."""
-    return [float(x) for x in re.findall(r"estimated scf accuracy\s+<\s+([-+.\dEe]+) Ry", stdout)]
-
-
-def _convergence(output: ElementTree.Element, path: Path) -> int:
-    """Number of SCF steps of a converged cycle."""
+def _convergence(
+    root: ElementTree.Element, output: ElementTree.Element, path: Path
+) -> tuple[int, bool | None]:
+    """Number of SCF steps, and whether the XML states that the cycle converged."""
     scf = output.find("convergence_info/scf_conv")
-    achieved = scf.findtext("convergence_achieved", "").strip() if scf is not None else ""
-    if scf is None or achieved not in ("true", "false"):
+    if scf is None:
         raise OutputUnreadable("the XML does not say whether the SCF converged", place=str(path))
-    steps = int(scf.findtext("n_scf_steps", "0"))
-    if achieved == "false":
-        error = float(scf.findtext("scf_error", "inf"))
+    steps = _integer(scf.findtext("n_scf_steps"))
+    error = _float(scf.findtext("scf_error"))
+    achieved = scf.findtext("convergence_achieved", "").strip()
+    threshold = _float(root.findtext("input/electron_control/conv_thr"))
+    # pw.x 7.2 writes "true" where scf_must_converge is false, whatever was reached.
+    if achieved == "false" or error > MAX_SCF_ERROR * threshold:
         raise NotConverged(
             f"SCF not converged after {steps} steps (error {2 * error:.2g} Ry)", place=str(path)
         )
-    return steps
+    if achieved != "true" and _version(root) >= STATES_CONVERGENCE:
+        raise OutputUnreadable("the XML does not say whether the SCF converged", place=str(path))
+    return steps, True if achieved == "true" else None
+
+
+def _version(root: ElementTree.Element) -> tuple[int, ...]:
+    creator = root.find("general_info/creator")
+    text = creator.get("VERSION", "") if creator is not None else ""
+    return tuple(int(number) for number in re.findall(r"\d+", text)[:2])
 
 
 def _incomplete(message: str, path: Path) -> LabelError:
     return LabelError(message, place=str(path), error_class="incomplete")
+
+
+def _integer(text: str | None) -> int:
+    return int(_float(text, 0.0))
+
+
+def _float(text: str | None, absent: float = math.nan) -> float:
+    try:
+        return float((text or "").strip() or absent)
+    except ValueError:
+        return absent
 
 
 def _numbers(element: ElementTree.Element) -> FloatArray:
@@ -176,7 +204,7 @@ def _array(parent: ElementTree.Element, name: str, path: Path) -> FloatArray:
 
 def _top_occupation(output: ElementTree.Element) -> float:
     bands = output.find("band_structure")
-    if bands is None:
+    if bands is None or bands.findtext("occupations_kind", "").strip() != "smearing":
         return 0.0
     spins = 2 if bands.findtext("lsda", "").strip() == "true" else 1
     tops = [0.0]

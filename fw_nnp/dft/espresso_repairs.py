@@ -10,8 +10,10 @@ from custodian.custodian import ErrorHandler
 
 from .catalogue import Action
 from .custody import ProgramJob
-from .diagnose import Diagnosis, diagnose
 from .espresso_input import keyword, with_keyword
+from .espresso_verdict import diagnose_espresso
+from .outputs import find_outputs
+from .verdict import Diagnosis
 
 # What pw.x takes where the input is silent.
 DEFAULTS = {"electron_maxstep": 100.0, "conv_thr": 1e-6}
@@ -36,12 +38,12 @@ class EspressoRepairs(ErrorHandler):
 
     def check(self, directory: str | Path = "./") -> bool:
         """Whether the run failed; success is what the XML proves."""
-        self._diagnosis = diagnose(Path(directory), self.done)
+        self._diagnosis = diagnose_espresso(find_outputs(Path(directory)), self.done)
         return not self._diagnosis.ok
 
     def correct(self, directory: str | Path = "./") -> dict[str, Any]:
         """Do the next action; ``actions: None`` tells custodian that there is none to do."""
-        diagnosis = self._diagnosis or diagnose(Path(directory), self.done)
+        diagnosis = self._diagnosis or diagnose_espresso(find_outputs(Path(directory)), self.done)
         action = diagnosis.action
         if action is None or action.kind not in ("numerical", "resource"):
             return {"errors": [diagnosis.error_class], "actions": None}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,12 +11,15 @@ from typing import Any, Protocol
 
 from custodian.custodian import ErrorHandler
 
+from fw_nnp.core.errors import LabelError
 from fw_nnp.core.records import Configuration, Label, LevelOfTheory
 from fw_nnp.core.registry import Registry
 from fw_nnp.core.specs import TheorySpec
 from fw_nnp.potentials.protocol import EmpiricalPotential
 
 from .custody import Custody, ProgramJob
+
+LOG = "custodian.json"
 
 
 class Labeler(Protocol):
@@ -78,6 +83,48 @@ class ProgramLabeler(ABC):
         return self.read(configuration, directory)
 
 
+def require_periodic(configuration: Configuration, program: str) -> None:
+    """Raise LabelError where a plane-wave code cannot describe the cell."""
+    if not all(configuration.pbc):
+        raise LabelError(
+            f"{program} computes crystals, but the cell is not periodic in all directions",
+            place=configuration.id,
+            remedy="give it a periodic cell, with vacuum where there is a surface",
+            error_class="geometry",
+        )
+
+
+def require_version(wanted: str, made_by: str, path: Path) -> None:
+    """Raise LabelError where the level of theory names another version than made the output."""
+    if wanted and not (made_by == wanted or made_by.startswith(f"{wanted}.")):
+        raise LabelError(
+            f"made by version {made_by}, but the level of theory says {wanted}",
+            place=str(path),
+            remedy="load the right version on the workers, or change 'version' of the theory",
+            error_class="input",
+        )
+
+
+def corrections(directory: Path) -> list[dict[str, Any]]:
+    """The actions in custodian's log that a further run followed, in order."""
+    log = directory / LOG
+    if not log.exists():
+        return []
+    actions = [
+        action
+        for job in json.loads(log.read_text())
+        for correction in job["corrections"]
+        for action in correction["actions"] or []
+    ]
+    # The last failure may have left a correction that no attempt was left for.
+    return actions[: len(list(directory.glob("attempt-*")))]
+
+
+def sha256(path: Path) -> str:
+    """Digest of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 class LabelerFactory(Protocol):
     """Makes the labeler of a spec: what LABELERS holds."""
 
@@ -88,6 +135,7 @@ class LabelerFactory(Protocol):
         programs: Mapping[str, list[str]],
         base: Path,
         potential: EmpiricalPotential | None,
+        allow_physics: bool,
     ) -> Labeler: ...
 
 
@@ -95,6 +143,7 @@ LABELERS: Registry[LabelerFactory] = Registry(
     "labeler",
     {
         "espresso": "fw_nnp.dft.espresso:espresso_labeler",
+        "vasp": "fw_nnp.dft.vasp:vasp_labeler",
         "empirical": "fw_nnp.dft.empirical:empirical_labeler",
     },
 )
@@ -106,21 +155,26 @@ def make_labeler(
     programs: Mapping[str, list[str]],
     base: Path,
     potential: EmpiricalPotential | None = None,
+    allow_physics: bool = False,
 ) -> Labeler:
     """Make the labeler of a level of theory.
 
     Parameters
     ----------
     programs
-        ``pw``: argv of pw.x, for example ``["mpirun", "-n", "4", "pw.x"]``.
+        ``pw``: argv of pw.x, for example ``["mpirun", "-n", "4", "pw.x"]``; ``vasp``: of VASP.
     base
         Folder of the campaign file, for relative paths.
     potential
         The potential of an `EmpiricalSpec`.
+    allow_physics
+        Let repairs change the physics; such labels come under a level of theory of their own.
 
     Raises
     ------
     SpecError
         A pseudopotential, program or potential is missing.
     """
-    return LABELERS.get(spec.code)(spec, programs=programs, base=base, potential=potential)
+    return LABELERS.get(spec.code)(
+        spec, programs=programs, base=base, potential=potential, allow_physics=allow_physics
+    )

@@ -37,7 +37,10 @@ def theory_of(spec: EspressoSpec, *, base: Path) -> LevelOfTheory:
     SpecError
         A pseudopotential is missing.
     """
-    settings = spec.model_dump(mode="json", exclude={"code", "pseudo_dir", "pseudopotentials"})
+    without = {"code", "pseudo_dir", "pseudopotentials"}
+    if not spec.version:
+        without.add("version")
+    settings = spec.model_dump(mode="json", exclude=without)
     found = pseudopotentials(spec, base=base)
     settings["pseudopotentials"] = {element: upf.sha256 for element, upf in found.items()}
     return LevelOfTheory(code=spec.code, settings=settings)

@@ -24,7 +24,8 @@ from fw_nnp.workflows.advance import advance, campaign_spec
 
 from .stopping import REQUESTED, StopRequested, stoppable
 
-ENV_KEYS = ("lmp_cmd", "pw_cmd", "scratch", "results", "cores")
+COMMANDS = ("lmp_cmd", "pw_cmd", "vasp_cmd")
+ENV_KEYS = (*COMMANDS, "scratch", "results", "cores")
 
 
 class Unfinished(Exception):
@@ -144,7 +145,7 @@ def context_of(
         key=key,
         spec=campaign_spec(store, campaign),
         base=Path(store.campaign(campaign)["base"]),
-        programs=find_programs({k: env[k] for k in ("lmp_cmd", "pw_cmd") if env.get(k)}),
+        programs=find_programs({k: env[k] for k in COMMANDS if env.get(k)}),
         scratch=Path(env.get("scratch") or here / "scratch").resolve(),
         results=Path(env.get("results") or here / "results").resolve(),
         cores=int(env.get("cores") or 1),

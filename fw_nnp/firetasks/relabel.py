@@ -7,13 +7,15 @@ from dataclasses import asdict
 from typing import Any
 
 from fw_nnp.core.errors import LabelError
-from fw_nnp.core.records import Configuration, Frame, Label, Quarantine
+from fw_nnp.core.records import Configuration, Frame, Label, LevelOfTheory, Quarantine
 from fw_nnp.core.specs import EmpiricalSpec
 from fw_nnp.dft import Labeler, make_labeler, relabel_many
 from fw_nnp.potentials import make_potential
 from fw_nnp.properties.elastic import cubic_properties
 
 from .base import Context, Unfinished
+
+PROGRAMS = {"espresso": "pw", "vasp": "vasp"}
 
 
 def labeler_of(context: Context) -> Labeler:
@@ -29,7 +31,13 @@ def labeler_of(context: Context) -> Labeler:
             potentials_dir=programs.potentials,
         )
         return make_labeler(theory, programs={}, base=context.base, potential=potential)
-    return make_labeler(theory, programs={"pw": programs.require("pw")}, base=context.base)
+    program = PROGRAMS[theory.code]
+    return make_labeler(
+        theory,
+        programs={program: programs.require(program)},
+        base=context.base,
+        allow_physics=context.spec.relabel.allow_physics_changes == "relabel_as_new_theory",
+    )
 
 
 def relabel_chunk(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,10 +106,28 @@ def _relabel(context: Context, ids: Sequence[str], *, purpose: str) -> tuple[int
         if isinstance(outcome, Quarantine):
             store.add_quarantine([outcome], campaign=campaign)
             failed += 1
-        else:
-            frame = frames[outcome.configuration_id]
+            continue
+        frame = frames[outcome.configuration_id]
+        if outcome.theory_id == theory:
             store.add_labels([(frame, outcome)], campaign=campaign, purpose=purpose)
             made += 1
+        else:
+            store.add_theory(LevelOfTheory(**outcome.provenance["theory"]))
+            store.add_labels([(frame, outcome)], campaign=campaign, purpose="changed theory")
+            store.add_quarantine([_elsewhere(outcome, theory)], campaign=campaign)
+            failed += 1
     if made + failed < len(frames):
         raise Unfinished({"labels": made, "quarantined": failed})
     return made, failed
+
+
+def _elsewhere(label: Label, theory: str) -> Quarantine:
+    """The question that was answered at another level of theory only."""
+    changes = label.provenance["theory"]["settings"]["changed"]
+    return Quarantine(
+        configuration_id=label.configuration_id,
+        theory_id=theory,
+        error_class=label.provenance["corrections"][0]["error_class"],
+        reason=f"labelled under {label.theory_id} instead: {'; '.join(changes)}",
+        evidence={"filed_under": label.theory_id, "corrections": label.provenance["corrections"]},
+    )

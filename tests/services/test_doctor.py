@@ -14,7 +14,7 @@ def rows(directory) -> dict[str, doctor.Check]:
 
 
 def test_a_machine_with_nothing(tmp_path, monkeypatch):
-    nothing = Programs(lmp=[], pw=[], mongod=[], potentials=None)
+    nothing = Programs(lmp=[], pw=[], mongod=[], vasp=[], potentials=None)
     monkeypatch.setattr(doctor, "find_programs", lambda: nothing)
     monkeypatch.setattr(doctor, "PSEUDOPOTENTIALS", tmp_path)
     monkeypatch.setattr(doctor, "PACKAGES", ("numpy", "no-such-package"))
@@ -36,7 +36,7 @@ def test_a_program_that_is_there_but_does_not_start(tmp_path, monkeypatch):
         "#!/bin/sh\necho 'error while loading shared libraries: libmpi.so.12'\nexit 127"
     )
     broken.chmod(0o755)
-    found = Programs(lmp=[str(broken)], pw=["/nonexistent"], mongod=[], potentials=None)
+    found = Programs(lmp=[str(broken)], pw=["/nonexistent"], mongod=[], vasp=[], potentials=None)
     monkeypatch.setattr(doctor, "find_programs", lambda: found)
     assert "libmpi.so.12" in rows(tmp_path)["LAMMPS"].found
     assert rows(tmp_path)["Quantum ESPRESSO"].state == "fail"

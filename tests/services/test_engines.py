@@ -100,7 +100,7 @@ def test_a_binary_of_somebody_else_is_copied(tmp_path, monkeypatch):
 
 def test_a_missing_folder_of_potentials_is_an_error():
     with pytest.raises(EngineError, match="potentials"):
-        Programs(lmp=[], pw=[], mongod=[], potentials=None).require_potentials()
+        Programs(lmp=[], pw=[], mongod=[], vasp=[], potentials=None).require_potentials()
 
 
 @pytest.mark.engines

@@ -193,7 +193,7 @@ def test_a_server_that_does_not_start_says_why_with_its_own_words(directory):
 
 
 def test_a_missing_program_is_named(tmp_path, monkeypatch):
-    nothing = engines.Programs(lmp=[], pw=[], mongod=[], potentials=None)
+    nothing = engines.Programs(lmp=[], pw=[], mongod=[], vasp=[], potentials=None)
     monkeypatch.setattr(mongod, "find_programs", lambda: nothing)
     with pytest.raises(EngineError, match="mongod") as caught:
         mongod.start(tmp_path)

@@ -64,7 +64,7 @@ def test_a_missing_potential_is_named_where_lammps_is(
 def test_missing_programs_are_named_with_what_to_install(
     spec: CampaignSpec, monkeypatch: pytest.MonkeyPatch, name: str, program: str
 ) -> None:
-    all_there = Programs(lmp=["lmp"], pw=["pw.x"], mongod=["mongod"], potentials=None)
+    all_there = Programs(lmp=["lmp"], pw=["pw.x"], mongod=["mongod"], vasp=[], potentials=None)
     monkeypatch.setattr(check, "find_programs", lambda: replace(all_there, **{name: []}))
     with pytest.raises(EngineError, match=f"'{program}' was not found") as caught:
         check.check_programs(spec)
@@ -73,7 +73,7 @@ def test_missing_programs_are_named_with_what_to_install(
 
 
 def test_stand_ins_need_no_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    nothing = Programs(lmp=[], pw=[], mongod=[], potentials=None)
+    nothing = Programs(lmp=[], pw=[], mongod=[], vasp=[], potentials=None)
     monkeypatch.setattr(check, "find_programs", lambda: nothing)
     spec = parse(CampaignSpec, stand_ins.campaign(), place="test")
     assert check.check_programs(spec) is None

@@ -1,0 +1,209 @@
+"""What happened in a run of VASP: success by proof, failure by custodian's key or our class."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fw_nnp.core.errors import LabelError
+
+from . import catalogue
+from .outputs import Output, Outputs
+from .vasp_catalogue import (
+    HARMLESS,
+    INPUT,
+    MESSAGES,
+    PASSING,
+    RATHER,
+    REMARKS,
+    REMEDIES,
+    STOPPED,
+    UNKNOWN,
+    WARNINGS,
+    Remedy,
+)
+from .vasp_output import VaspResult, parse_outcar, parse_vasprun
+from .verdict import Diagnosis, Doubt, Evidence
+
+SAME_ENERGY = 1e-3  # eV: vasprun.xml and OUTCAR are of one run
+SAME_FORCES = 2e-3  # eV/Å
+# The OUTCAR names routines in passing; only lines that complain are symptoms there.
+COMPLAINS = re.compile(r"error|fatal|serious|failed|bad news|TOO FEW BANDS", re.IGNORECASE)
+ELECTRONIC = re.compile(r"^\s*(?:DAV|RMM|DIA|CG|SDA|DMP|NON|EIG)\s*:\s*(\d+)\s+\S+\s+(\S+)")
+SMALL = 1e-5  # eV: a smaller last change of the energy looks converged
+IONIC = re.compile(r"^\s*(\d+)\s+(?:T=\s*\S+\s+E=\s*\S+\s+)?F=\s*(\S+)")
+
+
+def diagnose_vasp(outputs: Outputs, directory: Path) -> Diagnosis:
+    """Diagnose a finished run of VASP in `directory`."""
+    doubt = _doubt(outputs)
+    if doubt is None:
+        shown = outputs.last("vasprun") or outputs.last("outcar")
+        proof = Evidence(
+            file=shown.name if shown else "", text="converged, forces and stress proved"
+        )
+        return Diagnosis(error_class="ok", evidence=proof, code="vasp")
+    remedy = REMEDIES.get(doubt.error_class, Remedy("none", "look up the quoted lines"))
+    return Diagnosis(
+        error_class=doubt.error_class,
+        evidence=doubt.evidence,
+        remedy=remedy.kind,
+        next_action=remedy.action,
+        code="vasp",
+    )
+
+
+def vasp_symptom(outputs: Outputs) -> Doubt | None:
+    """custodian's key of the worst message in the texts that VASP printed.
+
+    A fatal error stands above warnings; of equals the first one printed counts.
+    """
+    found = [*_messages(outputs)]
+    keys = {doubt.error_class for doubt in found}
+    found = [doubt for doubt in found if RATHER.get(doubt.error_class) not in keys]
+    fatal = [doubt for doubt in found if doubt.error_class not in WARNINGS]
+    grave = [doubt for doubt in found if doubt.error_class not in HARMLESS]
+    return next(iter(fatal or grave or found), None)
+
+
+def _doubt(outputs: Outputs) -> Doubt | None:
+    """The reason why the run is no success; None where it is proved to be one."""
+    results, failures = _results(outputs)
+    symptom = vasp_symptom(outputs)
+    if results and not failures and _agree(results):
+        bad = symptom is not None and symptom.error_class not in HARMLESS
+        return symptom if bad else None
+    texts = _texts(outputs)
+    for row in catalogue.SCHEDULER:
+        if evidence := _search(row.patterns, texts):
+            return Doubt(row.error_class, evidence)
+    if symptom is not None and symptom.error_class not in PASSING:
+        return symptom
+    for error_class, patterns in (("input", INPUT), ("walltime", STOPPED), ("unknown", UNKNOWN)):
+        if evidence := _search(patterns, texts):
+            return Doubt(error_class, evidence)
+    if symptom is not None and not results and not failures:
+        return symptom
+    return _by_numbers(outputs, results, failures)
+
+
+def _by_numbers(
+    outputs: Outputs, results: Sequence[VaspResult], failures: Sequence[LabelError]
+) -> Doubt:
+    """A run without a telling message: judged by what it left."""
+    for error_class in ("scf_not_converged", "truncated", "incomplete"):
+        for failure in failures:
+            if failure.error_class == error_class:
+                return Doubt(error_class, _located(failure, outputs))
+    if results:
+        text = "vasprun.xml and OUTCAR are of different runs"
+        return Doubt("truncated", Evidence(file=outputs.of("vasprun")[-1].name, text=text))
+    steps = outputs.last("oszicar") or outputs.last("vasp_stdout")
+    if steps is None:
+        names = ", ".join(output.name for output in outputs.files)
+        return Doubt("truncated", Evidence(text=f"no output of VASP beside {names or 'nothing'}"))
+    return _by_steps(steps)
+
+
+def _by_steps(output: Output) -> Doubt:
+    """What the list of electronic and ionic steps tells where nothing else is there."""
+    counts: list[int] = []
+    energies: list[float] = []
+    line_of_last = current = 0
+    change = 0.0
+    for number, line in enumerate(output.lines(), start=1):
+        if found := ELECTRONIC.match(line):
+            current, change = int(found[1]), _real(found[2])
+        elif found := IONIC.match(line):
+            counts.append(current)
+            energies.append(_real(found[2]))
+            current, line_of_last = 0, number
+    at = Evidence(file=output.name, line=line_of_last)
+    if any(energy > 0.0 for energy in energies[-1:]):
+        text = f"the energy of the last step is positive: {energies[-1]:g} eV"
+        return Doubt("positive_energy", Evidence(file=at.file, line=at.line, text=text))
+    if len(counts) > 1 and len(set(counts[-10:])) == 1 and abs(change) > SMALL:
+        text = f"every cycle took {counts[-1]} steps: that is NELM, not convergence"
+        return Doubt("scf_not_converged", Evidence(file=at.file, line=at.line, text=text))
+    if current or not counts:
+        text = "the list of steps ends within a cycle"
+        return Doubt("truncated", Evidence(file=at.file, line=len(output.lines()), text=text))
+    text = "no vasprun.xml and no OUTCAR: forces and stress are absent"
+    return Doubt("incomplete", Evidence(file=at.file, line=at.line, text=text))
+
+
+def _results(outputs: Outputs) -> tuple[list[VaspResult], list[LabelError]]:
+    """Proof or failure of the last vasprun.xml and of the last OUTCAR."""
+    results: list[VaspResult] = []
+    failures: list[LabelError] = []
+    for role, parse in (("vasprun", parse_vasprun), ("outcar", parse_outcar)):
+        output = outputs.last(role)  # type: ignore[arg-type]
+        if output is None:
+            continue
+        try:
+            results.append(parse(output.text, output.path))
+        except LabelError as error:
+            failures.append(error)
+    return results, failures
+
+
+def _agree(results: Sequence[VaspResult]) -> bool:
+    first, last = results[0], results[-1]
+    return (
+        abs(first.energy - last.energy) < SAME_ENERGY
+        and first.forces.shape == last.forces.shape
+        and bool(np.abs(first.forces - last.forces).max() < SAME_FORCES)
+    )
+
+
+def _messages(outputs: Outputs) -> Iterator[Doubt]:
+    """Every key with its first line, in the order of the lines."""
+    for output in _texts(outputs):
+        seen: set[str] = set()
+        for number, line in enumerate(output.lines(), start=1):
+            if output.role == "outcar" and not COMPLAINS.search(line):
+                continue
+            for key, messages in MESSAGES.items():
+                if key in REMARKS:
+                    continue
+                if key not in seen and any(message in line for message in messages):
+                    seen.add(key)
+                    evidence = Evidence(file=output.name, line=number, text=line.strip()[:300])
+                    yield Doubt(key, evidence)
+
+
+def _texts(outputs: Outputs) -> tuple[Output, ...]:
+    """What VASP, MPI and the scheduler printed; the OUTCAR comes last."""
+    printed = (*outputs.of("vasp_stdout"), *outputs.of("oszicar"), *outputs.of("text"))
+    return (*printed, *outputs.of("outcar"))
+
+
+def _search(patterns: Sequence[str], texts: Sequence[Output]) -> Evidence | None:
+    pattern = re.compile("|".join(f"(?:{p})" for p in patterns), re.IGNORECASE)
+    for output in texts:
+        for number, line in enumerate(output.lines(), start=1):
+            if pattern.search(line) and (output.role != "outcar" or COMPLAINS.search(line)):
+                return Evidence(file=output.name, line=number, text=line.strip()[:300])
+    return None
+
+
+def _located(error: LabelError, outputs: Outputs) -> Evidence:
+    """Evidence of a failed proof; of an OUTCAR the line that ends its last cycle."""
+    name = Path(error.place).name
+    for output in outputs.of("outcar"):
+        if output.name == name:
+            lines = output.lines()
+            ends = [i for i, line in enumerate(lines, 1) if "aborting loop" in line]
+            cut = error.error_class == "truncated" or not ends
+            return Evidence(file=name, line=len(lines) if cut else ends[-1], text=error.message)
+    return Evidence(file=name, text=error.message)
+
+
+def _real(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")

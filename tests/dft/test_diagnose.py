@@ -1,0 +1,307 @@
+"""Diagnosis of foreign folders: whatever the names, versions and codes, success is proved."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fw_nnp.dft.diagnose import diagnose
+from fw_nnp.dft.espresso_stdout import read_stdout
+from fw_nnp.dft.outputs import find_outputs
+
+from .conftest import DATA
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "vasp"
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/data/vasp")
+
+
+@pytest.fixture
+def folder(tmp_path: Path):
+    """Put recorded outputs of pw.x under odd names; returns the folder."""
+
+    def place(name: str, stdout: str = "aiida.out", xml: str = "schema.xml") -> Path:
+        shutil.copy(DATA / name / "pw.out", tmp_path / stdout)
+        shutil.copy(DATA / name / "data-file-schema.xml", tmp_path / xml)
+        return tmp_path
+
+    return place
+
+
+def change(path: Path, pattern: str, new: str) -> None:
+    text = path.read_text()
+    changed = re.sub(pattern, new, text, flags=re.DOTALL)
+    assert changed != text
+    path.write_text(changed)
+
+
+# ---------------------------------------------------------------- pw.x
+
+
+@pytest.mark.parametrize(
+    ("name", "error_class", "text"),
+    [
+        ("good", "ok", "proved"),
+        ("not_converged", "scf_not_converged", "NOT achieved"),
+        # scf_must_converge = .false.: pw.x 7.2 says "achieved", in its XML, too.
+        ("claims_convergence", "scf_not_converged", "0.001 Ry where 1e-08 Ry"),
+        # nstep = 1: the XML holds new positions beside the forces of the old ones.
+        ("moved", "incomplete", "moved"),
+    ],
+)
+def test_recorded_runs(name, error_class, text, folder):
+    diagnosis = diagnose(folder(name))
+    assert (diagnosis.code, diagnosis.error_class) == ("espresso", error_class)
+    assert text in diagnosis.evidence.text
+
+
+def test_the_claim_of_convergence_alone_is_seen_in_the_xml(folder):
+    directory = folder("claims_convergence")
+    change(directory / "aiida.out", r"(estimated scf accuracy +< +)\S+", r"\g<1>1e-12")
+    diagnosis = diagnose(directory)
+    assert diagnosis.error_class != "ok"
+
+
+def test_packed_files_are_read(folder):
+    directory = folder("good")
+    for path in list(directory.iterdir()):
+        path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    assert diagnose(directory).ok
+
+
+def test_before_6_6_the_standard_output_says_that_the_cycle_converged(folder):
+    directory = folder("good")
+    xml = directory / "schema.xml"
+    change(xml, r"\s*<convergence_achieved>true</convergence_achieved>", "")
+    assert diagnose(directory).error_class == "truncated"  # 7.2 always says it
+    change(xml, r'VERSION="7.2"', 'VERSION="6.4.1"')
+    assert diagnose(directory).ok
+
+
+def test_the_xml_of_6_1_leaves_the_proof_to_the_standard_output(folder):
+    directory = folder("good")
+    (directory / "schema.xml").unlink()
+    old = directory / "data-file.xml"
+    old.write_text(
+        '<?xml version="1.0"?>\n<Root>\n<HEADER><FORMAT NAME="QEXML"/></HEADER>\n</Root>'
+    )
+    assert diagnose(directory).ok
+    old.write_text('<?xml version="1.0"?>\n<Root>\n<HEADER><FORMAT NAME="QEXML"/></HEADER>\n')
+    assert diagnose(directory).error_class == "truncated"
+
+
+def test_without_any_xml_nothing_is_proved(folder):
+    directory = folder("good")
+    (directory / "schema.xml").unlink()
+    assert diagnose(directory).error_class == "truncated"
+    change(directory / "aiida.out", r"Forces acting on atoms", "Something else")
+    assert diagnose(directory).error_class == "incomplete"
+
+
+def test_a_remark_about_the_layout_is_no_error(folder):
+    """6.8 goes on where 6.4 stopped; the words are the same."""
+    directory = folder("good")
+    remark = "suboptimal parallelization: some nodes have no k-points"
+    change(directory / "aiida.out", r"(Program PWSCF[^\n]*\n)", rf"\g<1>     {remark}\n")
+    assert diagnose(directory).ok
+    change(directory / "aiida.out", r"JOB DONE", "")
+    assert diagnose(directory).error_class == "truncated"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "new", "error_class"),
+    [
+        (r"Forces acting on atoms.*?Total force", "Total force", "incomplete"),
+        (r"total   stress .*?\n\n", "\n\n", "incomplete"),
+        (r"(atom    1 type  1   force = ) +\S+", r"\g<1> ************", "incomplete"),
+        (r"(\n! +total energy += +-\d+\.)(\d)", r"\g<1>0", "truncated"),  # another run
+        (r"JOB DONE", "", "truncated"),
+        (r"(Total SCF correction = +)\S+", r"\g<1>0.5", "force_quality"),
+        (
+            r"(Total SCF correction = +)\S+",
+            r"\g<1>0.0001\n     SCF correction compared to forces is large: reduce conv_thr",
+            "force_quality",
+        ),
+    ],
+)
+def test_a_standard_output_that_falls_short(pattern, new, error_class, folder):
+    directory = folder("good")
+    change(directory / "aiida.out", pattern, new)
+    assert diagnose(directory).error_class == error_class
+
+
+def test_only_the_last_run_of_an_appended_output_counts(folder):
+    directory = folder("good")
+    good = (directory / "aiida.out").read_text()
+    failed = (DATA / "not_converged" / "pw.out").read_text()
+    (directory / "aiida.out").write_text(failed + good)
+    assert diagnose(directory).ok
+    (directory / "aiida.out").write_text(good + failed)
+    diagnosis = diagnose(directory)
+    assert diagnosis.error_class == "scf_not_converged"
+    assert diagnosis.evidence.line > good.count("\n")
+
+
+def test_of_two_standard_outputs_the_later_run_counts(folder):
+    directory = folder("good", stdout="z.out")
+    earlier = (DATA / "not_converged" / "pw.out").read_text()
+    (directory / "a.out").write_text(re.sub(r"starts on \S+", "starts on  1Jan2001", earlier))
+    assert diagnose(directory).ok
+
+
+def test_a_crash_file_names_the_cause(folder):
+    directory = folder("good")
+    change(directory / "aiida.out", r"Self-consistent Calculation.*", "")
+    (directory / "CRASH").write_text(
+        "     task #         0\n     from  cdiaghg  : error #       125\n"
+        "     problems computing cholesky\n"
+    )
+    diagnosis = diagnose(directory)
+    assert diagnosis.error_class == "diagonalization"
+    assert (diagnosis.evidence.file, diagnosis.evidence.line) == ("CRASH", 2)
+
+
+@pytest.mark.parametrize(
+    ("said", "error_class"),
+    [
+        (
+            "slurmstepd: error: *** STEP 7.0 CANCELLED AT 2026-01-01 DUE TO TIME LIMIT ***",
+            "walltime",
+        ),
+        ("srun: error: n1: tasks 0-3: Killed", "memory"),
+        ("=>> PBS: job killed: walltime 3617 exceeded limit 3600", "walltime"),
+        ("=   KILLED BY SIGNAL: 9 (Killed)", "memory"),
+        ("mpirun noticed that process rank 0 exited on signal 15 (Terminated).", "walltime"),
+        ("forrtl: severe (174): SIGSEGV, segmentation fault occurred", "unknown"),
+        ("At line 99 of file: No space left on device", "io"),
+    ],
+)
+def test_the_scheduler_says_why(said, error_class, folder):
+    directory = folder("good")
+    change(directory / "aiida.out", r"iteration #  3.*", "")
+    (directory / "_scheduler-stderr.txt").write_text(said + "\n")
+    diagnosis = diagnose(directory)
+    assert (diagnosis.error_class, diagnosis.evidence.line) == (error_class, 1)
+
+
+def test_bands_are_no_label(folder):
+    directory = folder("good")
+    change(directory / "aiida.out", r"iteration #  1 .*?(\n! )", r"\1")
+    change(directory / "aiida.out", r"convergence has been achieved", "End of band structure")
+    assert diagnose(directory).error_class == "incomplete"
+
+
+def test_an_unfinished_second_cycle_takes_back_the_first():
+    text = (DATA / "good" / "pw.out").read_text()
+    log = read_stdout(text.replace("JOB DONE", "") + "\n     iteration #  1     ecut=     8 Ry\n")
+    assert log.achieved is None
+    assert not log.complete
+
+
+# ---------------------------------------------------------------- VASP, real outputs
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("path", "error_class", "remedy"),
+    [
+        ("io/vasprun.xml.gz", "ok", "none"),
+        ("io/OUTCAR.gz", "ok", "none"),
+        ("OUTCAR_auto_nbands.gz", "ok", "none"),
+        ("large_sigma/OUTCAR_pass_sigma_check.gz", "ok", "none"),
+        ("static_smearing/vasprun.xml.gz", "ok", "none"),
+        ("bad_vasprun/vasprun.xml.gz", "truncated", "resource"),
+        ("unconverged/vasprun.xml.electronic.gz", "scf_not_converged", "numerical"),
+        ("nonconv/OSZICAR", "scf_not_converged", "numerical"),
+        ("positive_energy/OSZICAR", "positive_energy", "none"),
+        ("std_err.txt.kpoints_trans", "kpoints_trans", "numerical"),
+        ("std_err.txt.oom", "memory", "resource"),
+        ("vasp.algo_tet.gz", "algo_tet", "numerical"),
+        ("vasp.amin", "amin", "numerical"),
+        ("vasp.brmix", "brmix", "numerical"),
+        ("vasp.dentet", "dentet", "physics"),
+        ("vasp.edddav", "edddav", "numerical"),
+        ("vasp.eddrmm", "eddrmm", "numerical"),
+        ("vasp.ibzkpt", "mesh_symmetry", "numerical"),
+        ("vasp.ksymm", "ksymm", "numerical"),
+        ("vasp.pricelv", "pricelv", "numerical"),
+        ("vasp.pssyevx", "pssyevx", "numerical"),
+        ("vasp.rhosyg", "rhosyg", "numerical"),
+        ("vasp.subspace", "subspacematrix", "physics"),
+        ("vasp.zbrent", "zbrent", "numerical"),
+    ],
+)
+def test_real_outputs_of_vasp(path, error_class, remedy, tmp_path):
+    shutil.copy(SHARED / path, tmp_path)
+    diagnosis = diagnose(tmp_path)
+    found = (diagnosis.code, diagnosis.error_class, diagnosis.remedy)
+    assert found == ("vasp", error_class, remedy)
+
+
+@needs_shared
+def test_vasprun_and_outcar_of_one_run_agree(tmp_path):
+    for name in ("vasprun.xml.gz", "OUTCAR.gz"):
+        shutil.copy(SHARED / "io" / name, tmp_path)
+    assert diagnose(tmp_path).ok
+    shutil.copy(SHARED / "OUTCAR_auto_nbands.gz", tmp_path / "OUTCAR.gz")
+    assert diagnose(tmp_path).error_class == "truncated"
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("file", "pattern", "new", "error_class"),
+    [
+        ("OUTCAR", r"General timing.*", "", "truncated"),
+        ("OUTCAR", r"(\n +in kB +)\S+(?=[^\n]*\n(?!.*in kB))", r"\1 NaN", "incomplete"),
+        ("OUTCAR", r"ICHARG =      \d", "ICHARG =     11", "incomplete"),
+        ("OUTCAR", r"NELM   = +\d+", "NELM   =      4", "scf_not_converged"),
+        ("vasprun.xml", r"</modeling>", "", "truncated"),
+        (
+            "vasprun.xml",
+            r'<i type="int" name="NELM"> +\d+',
+            '<i name="NELM"> 4',
+            "scf_not_converged",
+        ),
+        ("vasprun.xml", r'<varray name="stress" >', '<varray name="tension" >', "incomplete"),
+        ("vasprun.xml", r'(<varray name="forces" >\s*<v>)\s*\S+', r"\1 5.0", "incomplete"),
+        ("vasprun.xml", r'(<varray name="forces" >\s*<v>)\s*\S+', r"\1 *****", "incomplete"),
+    ],
+)
+def test_outputs_of_vasp_that_fall_short(file, pattern, new, error_class, tmp_path):
+    text = gzip.decompress((SHARED / "io" / f"{file}.gz").read_bytes()).decode()
+    (tmp_path / file).write_text(text)
+    change(tmp_path / file, pattern, new)
+    assert diagnose(tmp_path).error_class == error_class
+
+
+@needs_shared
+def test_a_grave_message_counts_beside_a_good_result(tmp_path):
+    shutil.copy(SHARED / "io" / "vasprun.xml.gz", tmp_path)
+    shutil.copy(SHARED / "vasp.brmix", tmp_path / "vasp.out")
+    assert diagnose(tmp_path).error_class == "brmix"
+    shutil.copy(SHARED / "vasp.amin", tmp_path / "vasp.out")
+    assert diagnose(tmp_path).ok
+
+
+# ---------------------------------------------------------------- finding
+
+
+def test_inputs_scripts_and_earlier_attempts_are_no_outputs(folder):
+    directory = folder("good")
+    (directory / "pw.in").write_text("&control\n/\n")
+    (directory / "notes.md").write_text("Error in routine electrons (1): charge is wrong\n")
+    (directory / "attempt-1").mkdir()
+    (directory / "attempt-1" / "old.xml").write_text("")
+    found = {output.name: output.role for output in find_outputs(directory).files}
+    assert found == {"aiida.out": "pw_stdout", "schema.xml": "pw_xml"}
+
+
+def test_an_unknown_error_is_quoted(tmp_path):
+    (tmp_path / "log").write_text("     Error in routine exxinit (1):\n     dexx is negative!\n")
+    diagnosis = diagnose(tmp_path)
+    assert diagnosis.error_class == "unknown"
+    assert "dexx is negative" in diagnosis.evidence.text
