@@ -13,7 +13,7 @@ from fw_nnp.cli.main import app
 from fw_nnp.core.reference import spec_reference, table
 from fw_nnp.core.specs import CampaignSpec, FileTrainSpec
 from fw_nnp.exchange import FileDescription
-from fw_nnp.store.query import FIELDS
+from fw_nnp.store.schema import FIELDS
 
 REFERENCE = Path(__file__).parent / "reference"
 MADE = "<!-- Made by docs/generate.py; edit the code, not this page. -->\n\n"

@@ -56,7 +56,7 @@ def query(
 def _known(names: list[str]) -> list[str]:
     from fw_nnp.core.errors import SpecError
     from fw_nnp.core.registry import did_you_mean
-    from fw_nnp.store.query import FIELDS
+    from fw_nnp.store.schema import FIELDS
 
     for name in names:
         if name not in FIELDS:

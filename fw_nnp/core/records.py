@@ -18,8 +18,6 @@ from numpy.typing import ArrayLike, NDArray
 from .errors import SpecError
 from .hashing import canonical_array, content_id, digest
 
-SCHEMA = 1
-
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 

@@ -11,6 +11,7 @@ from typing import Any
 from fw_nnp import __version__
 from fw_nnp.core.errors import FwNnpError
 from fw_nnp.core.records import Configuration, Label, LabelledConfiguration
+from fw_nnp.core.splits import PARTS
 from fw_nnp.nnp import predict
 from fw_nnp.properties.elastic import CubicProperties, cubic_properties
 from fw_nnp.properties.errors import Errors, compare, fit_shift
@@ -42,10 +43,10 @@ def evaluate(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
     store, spec = context.store, context.spec
     plan = context.result("plan")
     dataset = store.dataset(context.result("collect")["dataset"])
-    theory = store.theory(dataset["theory"])
+    theory = store.theory(dataset["theories"][0])
     models = [context.result(f"train-{stage.name}")["model"] for stage in spec.train.stages]
     files = {model: _model_file(context, model) for model in models}
-    parts = {part: store.dataset_part(dataset["_id"], part) for part in dataset["split"]}
+    parts = {part: store.dataset_part(dataset["_id"], part) for part in PARTS}
     empirical = {part: _low_labels(store, plan["low_theory"], parts[part]) for part in parts}
     shift = fit_shift(parts["train"], empirical["train"])
     test = parts["test"]

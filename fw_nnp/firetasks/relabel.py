@@ -14,6 +14,7 @@ from fw_nnp.potentials import make_potential
 from fw_nnp.properties.elastic import cubic_properties
 
 from .base import Context, Unfinished
+from .collect import freeze
 
 PROGRAMS = {"espresso": "pw", "vasp": "vasp"}
 
@@ -44,7 +45,10 @@ def relabel_chunk(context: Context, parameters: Mapping[str, Any]) -> dict[str, 
     """Label every configuration of a chunk that has neither label nor quarantine yet."""
     chunk = context.store.chunk(context.campaign, parameters["chunk"])
     made, failed = _relabel(context, chunk, purpose="training")
-    return {"labels": made, "quarantined": failed}
+    result: dict[str, Any] = {"labels": made, "quarantined": failed}
+    if made and any(step["key"] == "collect" for step in context.store.steps(context.campaign)):
+        result["dataset"] = freeze(context)  # these labels are late: the next version has them
+    return result
 
 
 def compute_reference(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Documents: the five operations that the store needs of a database.
+"""Documents: the few operations that the store needs of a database.
 
 `MongoDocuments` is the real one; `MemoryDocuments` is its twin for tests and dry runs, and
 passes the same test battery.
@@ -11,41 +11,15 @@ from typing import Any, Protocol
 
 Document = dict[str, Any]
 
-#: Collections beside FireWorks' own, and the fields that queries run over. At most one list
-#: field (campaign, purpose, elements) in each: MongoDB cannot index two together.
-INDEXES: Mapping[str, Sequence[Sequence[str]]] = {
-    "campaigns": (),
-    "theories": (),
-    "configurations": (["campaign", "sampler"], ["campaign", "phase"], ["trajectory"]),
-    "labels": (
-        ["campaign", "theory"],
-        ["purpose", "theory"],
-        ["configuration", "theory"],
-        ["theory", "phase"],
-        ["elements", "phase"],
-        ["elements", "max_force"],
-        ["max_force"],
-        ["pressure"],
-        ["energy_per_atom"],
-        ["volume_per_atom"],
-        ["trajectory"],
-    ),
-    "conflicts": (["label"],),
-    "quarantine": (["campaign", "error_class"], ["configuration"]),
-    "chunks": (["campaign", "number"],),
-    "steps": (["campaign", "created"],),
-    "progress": (["campaign"],),
-    "datasets": (["campaign", "version"],),
-    "models": (["campaign", "stage"],),
-    "evaluations": (["campaign"],),
-}
-
 
 class Documents(Protocol):
     """A document database, as little of it as the store uses.
 
     Filters are MongoDB's; `documents` carry their own ``_id``.
     """
+
+    def prepare(self) -> None:
+        """Make collections, validators and indexes of `schema`; twice changes nothing."""
 
     def add(
         self,
@@ -66,7 +40,15 @@ class Documents(Protocol):
         -------
         list of str
             The ids that were new.
+
+        Raises
+        ------
+        StoreError
+            A document does not pass the validator, or breaks a unique index.
         """
+
+    def join(self, collection: str, ids: Sequence[str], join: Mapping[str, str]) -> None:
+        """Add values to list fields of the documents `ids`; those that are absent stay so."""
 
     def find(
         self,
@@ -78,8 +60,23 @@ class Documents(Protocol):
     ) -> Iterator[Document]:
         """Stream the documents that match, by ascending `sort` if given."""
 
+    def find_raw(
+        self,
+        collection: str,
+        filter_: Mapping[str, Any],
+        *,
+        fields: Sequence[str] | None = None,
+    ) -> Iterator[bytes]:
+        """Stream the documents that match as BSON, many in each piece, one after the other."""
+
+    def add_raw(self, collection: str, data: bytes) -> int:
+        """Insert BSON documents as they are, past the validators; returns their number."""
+
     def count(self, collection: str, filter_: Mapping[str, Any]) -> int:
         """Number of documents that match."""
+
+    def distinct(self, collection: str, field: str) -> list[Any]:
+        """The values of a field that is indexed, or of a small collection."""
 
     def replace(self, collection: str, document: Document) -> None:
         """Write the whole document, new or not."""
@@ -95,5 +92,5 @@ class Documents(Protocol):
         NotFound
         """
 
-    def ensure_indexes(self) -> None:
-        """Make the indexes of :data:`INDEXES`; twice changes nothing."""
+    def blobs(self) -> list[str]:
+        """The names of all blobs."""

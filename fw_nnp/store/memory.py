@@ -7,10 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fw_nnp.core.errors import NotFound
+from fw_nnp.core.errors import NotFound, StoreError
 
 from .base import Document
 from .query import matches
+from .schema import COLLECTIONS
 
 
 class MemoryDocuments:
@@ -19,6 +20,9 @@ class MemoryDocuments:
     def __init__(self) -> None:
         self._collections: defaultdict[str, dict[str, Document]] = defaultdict(dict)
         self._blobs: dict[str, bytes] = {}
+
+    def prepare(self) -> None:
+        """Nothing to do: a memory twin scans."""
 
     def add(
         self,
@@ -31,14 +35,19 @@ class MemoryDocuments:
         new = []
         for document in documents:
             if document["_id"] not in kept:
-                fixed = {key: document[key] for key in document if key not in (join or {})}
-                kept[document["_id"]] = copy.deepcopy(fixed)
+                _validate(collection, {**document, **(join or {})}, kept)
+                kept[document["_id"]] = copy.deepcopy(document)
                 new.append(document["_id"])
-            for key, value in (join or {}).items():
-                values = kept[document["_id"]].setdefault(key, [])
+            self.join(collection, [document["_id"]], join or {})
+        return new
+
+    def join(self, collection: str, ids: Sequence[str], join: Mapping[str, str]) -> None:
+        kept = self._collections[collection]
+        for document in (kept[id_] for id_ in ids if id_ in kept):
+            for key, value in join.items():
+                values = document.setdefault(key, [])
                 if value not in values:
                     values.append(value)
-        return new
 
     def find(
         self,
@@ -55,8 +64,34 @@ class MemoryDocuments:
             keep = document.keys() if fields is None else {"_id", *fields}
             yield copy.deepcopy({key: document[key] for key in document if key in keep})
 
+    def find_raw(
+        self,
+        collection: str,
+        filter_: Mapping[str, Any],
+        *,
+        fields: Sequence[str] | None = None,
+    ) -> Iterator[bytes]:
+        import bson
+
+        for document in self.find(collection, filter_, fields=fields):
+            yield bson.encode(document)
+
+    def add_raw(self, collection: str, data: bytes) -> int:
+        import bson
+        from bson.codec_options import CodecOptions
+
+        options: CodecOptions[Document] = CodecOptions(tz_aware=True)
+        documents = bson.decode_all(data, options)
+        for document in documents:
+            self._collections[collection][document["_id"]] = document
+        return len(documents)
+
     def count(self, collection: str, filter_: Mapping[str, Any]) -> int:
         return sum(matches(filter_, d) for d in self._collections[collection].values())
+
+    def distinct(self, collection: str, field: str) -> list[Any]:
+        values = (d.get(field) for d in self._collections[collection].values())
+        return sorted({value for value in values if value is not None})
 
     def replace(self, collection: str, document: Document) -> None:
         self._collections[collection][document["_id"]] = copy.deepcopy(document)
@@ -69,5 +104,21 @@ class MemoryDocuments:
             raise NotFound("no such blob", place=name)
         return self._blobs[name]
 
-    def ensure_indexes(self) -> None:
-        """Nothing to do: a memory twin scans."""
+    def blobs(self) -> list[str]:
+        return sorted(self._blobs)
+
+
+def _validate(collection: str, document: Document, kept: Mapping[str, Document]) -> None:
+    """What the server would refuse: absent fields and broken unique indexes."""
+    rules = COLLECTIONS[collection]
+    absent = [f.name for f in rules.fields if f.needed and f.name not in document]
+    if absent:
+        raise StoreError(
+            f"the document does not fit the schema of '{collection}': no {', '.join(absent)}",
+            place=document["_id"],
+            remedy="docs/reference/store.md lists the fields and their types",
+        )
+    for fields in rules.unique:
+        wanted = [document[field] for field in fields]
+        if any([other[field] for field in fields] == wanted for other in kept.values()):
+            raise StoreError("MongoDB refuses the document: not unique", place=document["_id"])

@@ -7,15 +7,19 @@ from itertools import islice
 from typing import Any
 
 import gridfs
-from pymongo import ASCENDING, UpdateOne
+from bson.raw_bson import RawBSONDocument
+from pymongo import ASCENDING
 from pymongo.database import Database
+from pymongo.errors import BulkWriteError, OperationFailure
 from pymongo.write_concern import WriteConcern
 
-from fw_nnp.core.errors import NotFound
+from fw_nnp.core.errors import NotFound, StoreError
 
-from .base import INDEXES, Document
+from .base import Document
+from .schema import COLLECTIONS, json_schema
 
-SLICE = 500  # documents per bulk write: large enough for speed, small enough for memory
+SLICE = 1_000  # documents per write or read: large enough for speed, small enough for memory
+_DUPLICATE, _INVALID, _EXISTS = 11000, 121, 48
 
 
 class MongoDocuments:
@@ -31,6 +35,27 @@ class MongoDocuments:
         self._database = database.with_options(write_concern=WriteConcern(w="majority", j=True))
         self._files = gridfs.GridFS(self._database, collection="blobs")
 
+    def prepare(self) -> None:
+        there = set(self._database.list_collection_names())
+        for name, collection in COLLECTIONS.items():
+            if name not in there:
+                self._create(name)
+            # moderate: records of an older schema may still be joined by campaigns
+            rules = {"$jsonSchema": json_schema(name)}
+            self._database.command("collMod", name, validator=rules, validationLevel="moderate")
+            for fields in collection.indexes:
+                self._database[name].create_index([(field, ASCENDING) for field in fields])
+            for fields in collection.unique:
+                keys = [(field, ASCENDING) for field in fields]
+                self._database[name].create_index(keys, unique=True)
+
+    def _create(self, name: str) -> None:
+        try:
+            self._database.create_collection(name)
+        except OperationFailure as error:
+            if error.code != _EXISTS:  # another process was faster
+                raise
+
     def add(
         self,
         collection: str,
@@ -39,12 +64,32 @@ class MongoDocuments:
         join: Mapping[str, str] | None = None,
     ) -> list[str]:
         new: list[str] = []
+        lists = {key: [value] for key, value in (join or {}).items()}
         stream = iter(documents)
-        while batch := list(islice(stream, SLICE)):
-            updates = [_upsert(document, join or {}) for document in batch]
-            result = self._database[collection].bulk_write(updates, ordered=False)
-            new += [str(_id) for _id in (result.upserted_ids or {}).values()]
+        while batch := [{**document, **lists} for document in islice(stream, SLICE)]:
+            # Insert and see what was there: nearly always everything is new, or nothing.
+            known = self._insert(collection, batch)
+            new += [document["_id"] for document in batch if document["_id"] not in known]
+            if known and join:
+                self.join(collection, sorted(known), join)
         return new
+
+    def _insert(self, collection: str, batch: Sequence[Document]) -> set[str]:
+        """Insert what is new; returns the ids that were there."""
+        try:
+            self._database[collection].insert_many(batch, ordered=False)
+        except BulkWriteError as error:
+            errors = error.details["writeErrors"]
+            for one in errors:
+                if one["code"] != _DUPLICATE or one.get("keyPattern") != {"_id": 1}:
+                    raise _refused(collection, batch[one["index"]]["_id"], one) from None
+            return {batch[one["index"]]["_id"] for one in errors}
+        return set()
+
+    def join(self, collection: str, ids: Sequence[str], join: Mapping[str, str]) -> None:
+        for start in range(0, len(ids), SLICE):
+            chosen = {"_id": {"$in": list(ids[start : start + SLICE])}}
+            self._database[collection].update_many(chosen, {"$addToSet": dict(join)})
 
     def find(
         self,
@@ -54,12 +99,35 @@ class MongoDocuments:
         fields: Sequence[str] | None = None,
         sort: str | None = None,
     ) -> Iterator[Document]:
-        projection = None if fields is None else dict.fromkeys(fields, 1)
-        cursor = self._database[collection].find(dict(filter_), projection)
+        cursor = self._database[collection].find(dict(filter_), _projection(fields))
         yield from cursor.sort(sort, ASCENDING) if sort else cursor
 
+    def find_raw(
+        self,
+        collection: str,
+        filter_: Mapping[str, Any],
+        *,
+        fields: Sequence[str] | None = None,
+    ) -> Iterator[bytes]:
+        yield from self._database[collection].find_raw_batches(
+            dict(filter_), _projection(fields), batch_size=SLICE
+        )
+
+    def add_raw(self, collection: str, data: bytes) -> int:
+        documents = [RawBSONDocument(one) for one in _documents_in(data)]
+        if documents:
+            self._database[collection].insert_many(
+                documents, ordered=False, bypass_document_validation=True
+            )
+        return len(documents)
+
     def count(self, collection: str, filter_: Mapping[str, Any]) -> int:
-        return self._database[collection].count_documents(dict(filter_))
+        # The command, unlike count_documents, counts index keys without building documents.
+        answer = self._database.command("count", collection, query=dict(filter_))
+        return int(answer["n"])
+
+    def distinct(self, collection: str, field: str) -> list[Any]:
+        return list(self._database[collection].distinct(field))
 
     def replace(self, collection: str, document: Document) -> None:
         self._database[collection].replace_one({"_id": document["_id"]}, document, upsert=True)
@@ -74,17 +142,32 @@ class MongoDocuments:
             data: bytes = self._files.get_last_version(name).read()
         except gridfs.errors.NoFile:
             raise NotFound("no such blob", place=name) from None
+        except gridfs.errors.CorruptGridFile as error:
+            raise StoreError(f"the blob is damaged: {error}", place=name) from error
         return data
 
-    def ensure_indexes(self) -> None:
-        for collection, indexes in INDEXES.items():
-            for fields in indexes:
-                self._database[collection].create_index([(field, ASCENDING) for field in fields])
+    def blobs(self) -> list[str]:
+        return list(self._files.list())
 
 
-def _upsert(document: Document, join: Mapping[str, str]) -> UpdateOne:
-    fixed = {key: value for key, value in document.items() if key not in join}
-    update: dict[str, Any] = {"$setOnInsert": fixed}
-    if join:
-        update["$addToSet"] = dict(join)
-    return UpdateOne({"_id": document["_id"]}, update, upsert=True)
+def _projection(fields: Sequence[str] | None) -> dict[str, int] | None:
+    return None if fields is None else dict.fromkeys(fields, 1)
+
+
+def _documents_in(data: bytes) -> Iterator[bytes]:
+    position = 0
+    while position < len(data):
+        size = int.from_bytes(data[position : position + 4], "little")
+        yield data[position : position + size]
+        position += size
+
+
+def _refused(collection: str, id_: str, error: Mapping[str, Any]) -> StoreError:
+    if error["code"] == _INVALID:
+        rules = error.get("errInfo", {}).get("details", {}).get("schemaRulesNotSatisfied", "")
+        return StoreError(
+            f"the document does not fit the schema of '{collection}': {rules}",
+            place=id_,
+            remedy="docs/reference/store.md lists the fields and their types",
+        )
+    return StoreError(f"MongoDB refuses the document: {error['errmsg']}", place=id_)

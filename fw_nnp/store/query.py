@@ -9,75 +9,24 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from ase.data import atomic_numbers
 
 from fw_nnp.core.errors import SpecError
 from fw_nnp.core.registry import did_you_mean
 
+from .schema import FIELDS, Field
+
 Filter = dict[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Field:
-    """A field of a label document that queries may name; `of` is the type of its elements."""
-
-    name: str
-    of: Literal["text", "integer", "number", "time"]
-    description: str
-    many: bool = False
-    unit: str = ""
-    values: tuple[str, ...] = ()
-
-
-def _fields(*fields: Field) -> Mapping[str, Field]:
-    return {field.name: field for field in fields}
-
-
-FIELDS = _fields(
-    Field(name="_id", of="text", description="id of the label, `lbl-...`"),
-    Field(name="configuration", of="text", description="id of the configuration, `cfg-...`"),
-    Field(name="theory", of="text", description="id of the level of theory, `thy-...`"),
-    Field(name="code", of="text", description="`espresso`, `vasp`, `empirical` or `file`"),
-    Field(name="campaign", of="text", many=True, description="campaigns that use the label"),
-    Field(
-        name="purpose",
-        of="text",
-        many=True,
-        description="what it is for: `pool`, `training`, `reference`",
-    ),
-    Field(name="elements", of="text", many=True, description="chemical elements in the cell"),
-    Field(name="formula", of="text", description="formula in Hill order, for example `Al32`"),
-    Field(name="n_atoms", of="integer", description="number of atoms in the cell"),
-    Field(
-        name="phase",
-        of="text",
-        values=("solid", "interface", "liquid", ""),
-        description='`solid`, `interface` or `liquid`; `""` before tagging',
-    ),
-    Field(name="sampler", of="text", description="protocol that made the configuration"),
-    Field(name="trajectory", of="text", description="id of the sampler's run"),
-    Field(name="temperature", of="number", unit="K", description="temperature of the frame"),
-    Field(name="volume_per_atom", of="number", unit="Å³", description="volume per atom"),
-    Field(name="energy_per_atom", of="number", unit="eV", description="free energy per atom"),
-    Field(name="max_force", of="number", unit="eV/Å", description="largest force on an atom"),
-    Field(
-        name="pressure",
-        of="number",
-        unit="GPa",
-        description="minus a third of the trace of the stress: positive in compression",
-    ),
-    Field(name="corrections", of="integer", description="corrections on the way to the label"),
-    Field(name="created", of="time", description="when it was stored (UTC)"),
-)
-"""Every field that the text syntax knows; docs/reference/query.md is made from it."""
-
 OPERATORS = {"=": "$in", "!=": "$nin", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
 FORBIDDEN = ("$where", "$function", "$accumulator", "$expr")
+
+MOST_VALUES = 1_000  # in one condition; beyond, MongoDB looks at the labels themselves
 
 _TERM = re.compile(
     r"""\s*(?P<name>\w+)\s*(?P<operator>!=|<=|>=|=|<|>)\s*"""
@@ -243,6 +192,41 @@ def _keys(value: Any) -> Iterable[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from _keys(inner)
+
+
+# ---------------------------------------------------------------- the same, with indexes
+
+
+def with_indexes(
+    filter_: Mapping[str, Any], systems: Sequence[str], theories: Mapping[str, str]
+) -> Filter:
+    """The same filter, asking for ``system`` and ``theory`` in place of ``elements`` and ``code``.
+
+    They are indexed together with campaign, phase and max_force, so that a count need not
+    look at a label.
+
+    Parameters
+    ----------
+    systems
+        All that are in the store; empty: leave ``elements`` as it is.
+    theories
+        Id -> code of all that are in the store; empty: leave ``code`` as it is.
+    """
+    parts = [{name: value} for name, value in filter_.items() if name != "$and"]
+    parts += [dict(part) for part in filter_.get("$and", [])]
+    known: dict[str, tuple[str, dict[str, Any]]] = {
+        "elements": ("system", {system: system.split("-") for system in systems}),
+        "code": ("theory", dict(theories)),
+    }
+    for field, (instead, values) in known.items():
+        mine = [part for part in parts if set(part) == {field}]
+        if not mine or not 0 < len(values) <= MOST_VALUES:
+            continue
+        asked = {"$and": mine}
+        chosen = sorted(key for key, value in values.items() if matches(asked, {field: value}))
+        parts = [part for part in parts if set(part) != {field}]
+        parts.append({instead: chosen[0] if len(chosen) == 1 else {"$in": chosen}})
+    return _together(parts)
 
 
 # ---------------------------------------------------------------- the memory twin's matcher

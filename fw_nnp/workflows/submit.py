@@ -93,7 +93,7 @@ def initialise(launchpad: LaunchPad, store: Store) -> None:
     """FireWorks' counters and all indexes, in a new or an old database; twice changes nothing."""
     prepare(launchpad)
     ensure_indexes(launchpad)
-    store.ensure_indexes()
+    store.prepare()
 
 
 def ensure_indexes(launchpad: LaunchPad) -> None:

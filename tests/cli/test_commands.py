@@ -150,7 +150,7 @@ def filled(launchpad_file: Path, launchpad) -> Path:
         store.add_labels([(frame, label)], campaign="a", purpose="training")
         ids.append(label.id)
     split = {"train": ids[:1], "validation": ids[1:2], "test": ids[2:]}
-    store.freeze_dataset("a", theory_id=theory.id, split=split)
+    store.freeze_dataset("a", theories=[theory.id], split=split)
     return launchpad_file
 
 

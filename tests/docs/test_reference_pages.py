@@ -10,7 +10,8 @@ import pytest
 
 from fw_nnp.core.specs import CampaignSpec
 from fw_nnp.core.units import _DIMENSIONS
-from fw_nnp.store.query import FIELDS, parse_query
+from fw_nnp.store.query import parse_query
+from fw_nnp.store.schema import FIELDS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))

@@ -7,10 +7,8 @@ from datetime import UTC, datetime
 import mongomock
 import pytest
 
-from fw_nnp.core.atoms import from_atoms
 from fw_nnp.core.errors import SpecError
-from fw_nnp.core.records import Frame, Label
-from fw_nnp.store.query import FIELDS, matches, parse_query
+from fw_nnp.store.query import matches, parse_query, with_indexes
 
 
 def label(id_: str, **fields) -> dict:
@@ -168,26 +166,18 @@ def test_the_memory_twin_does_not_guess(filter_):
         matches(filter_, {"a": "x"})
 
 
-def test_the_fields_are_those_of_label_documents():
-    """What the store writes and what queries know are one list."""
-    from ase.build import bulk
-
-    from fw_nnp.store.documents import label_document
-
-    configuration = from_atoms(bulk("Al"))
-    answer = Label(
-        configuration_id=configuration.id,
-        theory_id="thy-1",
-        energy=-1.0,
-        forces=[[0.0, 0.0, 0.0]],
-        stress=[0.0] * 6,
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_the_indexed_question_is_the_same_question(question):
+    """Asked for systems and theories instead of elements and codes, the answer is the same."""
+    documents = [
+        {**d, "system": "-".join(d["elements"]), "theory": f"thy-{d['code']}"} for d in LABELS
+    ]
+    asked = with_indexes(
+        parse_query(question),
+        ["Al", "Ni", "Al-Ni"],
+        {"thy-espresso": "espresso", "thy-empirical": "empirical"},
     )
-    frame = Frame(configuration=configuration, trajectory="trj-1", sampler="strain")
-    document = label_document(answer, frame, "espresso")
-    joined_by_the_store = {"campaign", "purpose"}
-    assert set(FIELDS) - joined_by_the_store <= set(document)
-    kinds = {"text": str, "integer": int, "number": (int, float), "time": datetime}
-    for field in FIELDS.values():
-        if field.name in document:
-            value = document[field.name]
-            assert isinstance(value[0] if field.many else value, kinds[field.of]), field.name
+    assert "elements" not in asked
+    assert "code" not in asked
+    found = {d["_id"] for d in documents if matches(asked, d)}
+    assert found == {f"lbl-{digit}" for digit in QUESTIONS[question]}

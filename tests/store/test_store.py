@@ -7,27 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from stores import DFT, EAM
 
 from fw_nnp.core.errors import LabelConflict, NotFound, SpecError, StoreError
 from fw_nnp.core.records import Configuration, Frame, Label, LevelOfTheory, Quarantine
-from fw_nnp.store.memory import MemoryDocuments
-from fw_nnp.store.mongo import MongoDocuments
 from fw_nnp.store.store import Store
-
-EAM = LevelOfTheory(code="empirical", settings={"style": "eam/fs", "sha256": "0" * 64})
-DFT = LevelOfTheory(code="espresso", settings={"ecutwfc": 272.0})
-
-
-@pytest.fixture(params=["memory", pytest.param("mongo", marks=pytest.mark.engines)])
-def store(request: pytest.FixtureRequest) -> Store:
-    documents = MemoryDocuments()
-    if request.param == "mongo":
-        documents = MongoDocuments(request.getfixturevalue("launchpad").db)
-    store = Store(documents)
-    store.ensure_indexes()
-    store.add_theory(EAM)
-    store.add_theory(DFT)
-    return store
 
 
 def frame(seed: int, *, phase: str = "solid", trajectory: str = "trj-1") -> Frame:
@@ -148,11 +132,11 @@ def test_datasets_are_immutable_versions(store: Store) -> None:
     store.add_labels([(f, label(f)) for f in frames], campaign="a", purpose="training")
     ids = sorted(d["_id"] for d in store.label_documents({}))
     split = {"train": ids[:2], "validation": ids[2:3], "test": ids[3:]}
-    first = store.freeze_dataset("a", theory_id=DFT.id, split=split)
+    first = store.freeze_dataset("a", theories=[DFT.id], split=split)
     again = {part: list(reversed(values)) for part, values in split.items()}
-    assert store.freeze_dataset("a", theory_id=DFT.id, split=again) == first
+    assert store.freeze_dataset("a", theories=[DFT.id], split=again) == first
     assert store.dataset("a")["name"] == "a-v1"
-    other = store.freeze_dataset("a", theory_id=DFT.id, split={**split, "test": []})
+    other = store.freeze_dataset("a", theories=[DFT.id], split={**split, "test": []})
     assert other != first
     assert store.dataset("a")["_id"] == other
     assert store.dataset("a-v1")["_id"] == first
@@ -161,7 +145,7 @@ def test_datasets_are_immutable_versions(store: Store) -> None:
 
 def test_a_dataset_with_a_lost_label_is_refused(store: Store) -> None:
     broken = {"train": ["lbl-gone"], "validation": [], "test": []}
-    dataset = store.freeze_dataset("a", theory_id=DFT.id, split=broken)
+    dataset = store.freeze_dataset("a", theories=[DFT.id], split=broken)
     with pytest.raises(StoreError, match="1 labels of train are missing"):
         store.dataset_part(dataset, "train")
 

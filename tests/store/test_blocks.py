@@ -1,0 +1,179 @@
+"""Column by column is the same as one by one, only faster."""
+
+from __future__ import annotations
+
+import bson
+import numpy as np
+import pytest
+from stores import DFT, block
+
+from fw_nnp.core.blocks import Block, blocks_of
+from fw_nnp.core.errors import LabelConflict, SpecError, StoreError
+from fw_nnp.core.records import Frame
+from fw_nnp.store.columns import tables
+
+
+def same(one, two) -> bool:
+    """Whether two labelled configurations agree to the last bit."""
+    pairs = [
+        (one.configuration.cell, two.configuration.cell),
+        (one.configuration.positions, two.configuration.positions),
+        (one.configuration.numbers, two.configuration.numbers),
+        (one.label.forces, two.label.forces),
+        (one.label.stress, two.label.stress),
+    ]
+    return (
+        all(np.array_equal(a, b) for a, b in pairs)
+        and one.label.id == two.label.id
+        and one.configuration.id == two.configuration.id
+        and one.label.energy == two.label.energy
+        and (one.trajectory, one.phase) == (two.trajectory, two.phase)
+        and one.configuration.pbc == two.configuration.pbc
+    )
+
+
+def test_ids_are_those_of_single_records():
+    made = block(20)
+    made.positions[0, 0] = [-0.0, 1e-11, 0.0]
+    fresh = Block.of_arrays(
+        theory_id=DFT.id,
+        numbers=made.numbers,
+        cells=made.cells,
+        positions=made.positions,
+        energies=made.energies,
+        pbc=[True, False, True],
+    )
+    for i in range(len(fresh)):
+        row = fresh.row(i)
+        assert row.configuration.id == fresh.configuration_ids[i]
+        assert row.label.id == fresh.label_ids[i]
+
+
+def test_blocks_come_back_to_the_last_bit(store):
+    put = [block(30), block(25, n_atoms=2, seed=1)]
+    assert store.add_blocks(put, campaign="a", purpose="training", sampler="made") == 55
+    assert store.add_blocks(put, campaign="a", purpose="training", sampler="made") == 0
+    rows = {i: b.row(k) for b in put for k, i in enumerate(b.label_ids)}
+    streamed = [b.row(k) for b in store.blocks({"campaign": "a"}) for k in range(len(b))]
+    assert len(streamed) == 55
+    assert all(same(item, rows[item.label.id]) for item in streamed)
+    assert all(same(item, rows[item.label.id]) for item in store.labelled({}))
+    assert {f.configuration.id for f in store.frames({})} == {
+        item.configuration.id for item in rows.values()
+    }
+
+
+def test_a_block_and_single_labels_make_the_same_documents(store):
+    made = block(5)
+    items = [made.row(i) for i in range(5)]
+    frames = [
+        Frame(configuration=i.configuration, trajectory=i.trajectory, sampler="made", phase=i.phase)
+        for i in items
+    ]
+    store.add_frames(frames, campaign="a")
+    pairs = [(frame, item.label) for frame, item in zip(frames, items, strict=True)]
+    store.add_labels(pairs, campaign="a", purpose="training")
+    assert store.add_blocks([made], campaign="a", purpose="training", sampler="made") == 0
+
+
+def test_labels_without_forces_and_stress_stream_too(store):
+    bare = Block.of_arrays(
+        theory_id=DFT.id,
+        numbers=[13, 28],
+        cells=np.zeros((3, 3, 3)),
+        positions=np.random.default_rng(0).normal(size=(3, 2, 3)),
+        energies=[1.0, 2.0, 3.0],
+        pbc=False,
+    )
+    store.add_blocks([bare, block(3)], campaign="a", purpose="pool", sampler="made")
+    found = list(store.blocks({"system": "Al-Ni"}))
+    assert sum(len(b) for b in found) == 3
+    assert {(b.forces is None, b.stress is None) for b in found} == {(True, True)}
+    assert sorted(e for b in found for e in b.energies) == [1.0, 2.0, 3.0]
+
+
+def test_conflicts_in_a_block_are_all_kept(store):
+    made = block(10)
+    store.add_blocks([made], campaign="a", purpose="training", sampler="made")
+    made.energies[:3] += 1.0
+    with pytest.raises(LabelConflict, match=r"250 meV/atom.*2 more"):
+        store.add_blocks([made], campaign="a", purpose="training", sampler="made")
+    assert store.count_conflicts() == 3
+    assert store.count_labels({}) == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("positions", np.zeros((2, 4)), r"\(B, N, 3\)"),
+        ("positions", np.full((2, 4, 3), np.nan), "NaN"),
+        ("forces", np.zeros((2, 5, 3)), "forces: shape"),
+        ("numbers", [0, 1, 2, 3], "1 to 118"),
+        ("energies", [1.0], "energies: shape"),
+        ("phases", ["solid"], "1 texts for 2 rows"),
+    ],
+)
+def test_bad_arrays_are_refused(name, value, message):
+    good = {
+        "theory_id": "thy-1",
+        "numbers": 13,
+        "cells": np.ones((2, 3, 3)),
+        "positions": np.zeros((2, 4, 3)),
+        "energies": [0.0, 1.0],
+        "forces": np.zeros((2, 4, 3)),
+    }
+    with pytest.raises(SpecError, match=message):
+        Block.of_arrays(**{**good, name: value})
+
+
+def test_an_unknown_phase_is_refused(store):
+    made = block(2)
+    made.phases[1] = "plasma"
+    with pytest.raises(SpecError, match="'plasma' is no phase"):
+        store.add_blocks([made], campaign="a", purpose="pool", sampler="made")
+    assert store.count_labels({}) == 0
+
+
+def test_items_gather_in_blocks_of_one_shape():
+    items = [block(7).row(i) for i in range(7)] + [block(2, n_atoms=2).row(i) for i in range(2)]
+    blocks = list(blocks_of(items, 3))
+    assert sorted((len(b), b.n_atoms) for b in blocks) == [(1, 4), (2, 2), (3, 4), (3, 4)]
+    again = [b.row(i) for b in blocks for i in range(len(b))]
+    known = {item.label.id: item for item in items}
+    assert all(same(item, known[item.label.id]) for item in again)
+
+
+# ---------------------------------------------------------------- BSON as columns
+
+
+def test_tables_read_any_mix_of_layouts():
+    documents = [
+        {"_id": f"lbl-{i}", "x": i / 3, "name": "å" * (i % 3), "on": i % 2 == 0, "deep": {"n": i}}
+        for i in range(50)
+    ] + [{"_id": "lbl-x", "blob": b"12345678"}]
+    found = {}
+    for table in tables(b"".join(map(bson.encode, documents))):
+        for i, id_ in enumerate(table.texts("_id")):
+            if "blob" in table:
+                found[id_] = {"_id": id_, "blob": table.binary("blob")[i].tobytes()}
+            else:
+                found[id_] = {
+                    "_id": id_,
+                    "x": float(table.numbers("x")[i]),
+                    "name": table.texts("name")[i],
+                    "on": bool(table.numbers("on")[i]),
+                    "deep": {"n": int(table.numbers("deep.n")[i])},
+                }
+    assert [found[d["_id"]] for d in documents] == documents
+
+
+def test_a_wrong_shape_is_not_reshaped():
+    document = {"_id": "a", "forces": {"shape": [2, 3], "data": b"\0" * 48}}
+    (table,) = tables(bson.encode(document))
+    with pytest.raises(StoreError, match="48 bytes"):
+        table.array("forces", 3, 3)
+
+
+def test_what_is_no_column_is_named():
+    with pytest.raises(StoreError, match="'pattern'"):
+        list(tables(bson.encode({"_id": "a", "pattern": None})))
