@@ -1,4 +1,4 @@
-"""Time of a prediction, ours and that of other packages: ``python benchmarks/inference_speed.py``.
+"""Time of a prediction, ours and others': ``python benchmarks/inference_speed.py``.
 
 Peers are installed by ``python benchmarks/peers/install.py``; absent ones are named and left out.
 """

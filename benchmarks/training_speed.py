@@ -1,4 +1,4 @@
-"""Time of a training step, ours and that of other packages: ``python benchmarks/training_speed.py``.
+"""Time of a training step, ours and others': ``python benchmarks/training_speed.py``.
 
 Peers are installed by ``python benchmarks/peers/install.py``; absent ones are named and left out.
 """

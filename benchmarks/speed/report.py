@@ -12,6 +12,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from .worker import WAIT_POLICY
+
 WIDTH = 140
 """Columns where the output is no terminal."""
 VERDICTS = {True: "met", False: "missed", None: "not measured"}
@@ -24,7 +26,7 @@ def machine(threads: int) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),
         "threads": threads,
-        "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "default"),
+        "omp_wait_policy": WAIT_POLICY,
         "python": platform.python_version(),
     }
 

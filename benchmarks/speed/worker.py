@@ -17,6 +17,10 @@ from peers.install import python_of
 BENCHMARKS = Path(__file__).parents[1]
 START_LIMIT = 600.0  # s, for import, model, compilation and one step
 TURN_LIMIT = 120.0  # s
+WAIT_POLICY = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
+"""Of OpenMP's idle threads. By default they wait by spinning, which on a machine with anything else
+to do takes the cores from the threads that work: up to 20 times slower, and chance decides whom it
+hits."""
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -129,7 +133,7 @@ def environment(contestant: Contestant, threads: int) -> dict[str, str]:
     path = [str(BENCHMARKS)]
     if contestant.environment is None:
         path.append(str(BENCHMARKS.parent))
-    given = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    given = {"OMP_WAIT_POLICY": WAIT_POLICY} | os.environ
     given |= dict.fromkeys(THREAD_VARIABLES, str(threads))
     return given | {"PYTHONPATH": os.pathsep.join(path), "CUDA_VISIBLE_DEVICES": ""}
 
