@@ -4,6 +4,7 @@ It finds neighbours within the step. The wheel's compiled operators refuse any t
 PyPI has with CUDA only; this model does not use them, so they are not looked for.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import os

@@ -3,6 +3,7 @@
 The batches are made beforehand; its trainer makes them beside the step, in other processes.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable

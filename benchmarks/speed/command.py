@@ -15,10 +15,12 @@ from peers.install import FOLDER
 from rich.console import Console
 
 from . import report
-from .cells import REPEATS, make_cells
+from .cells import BATCHES, make_cells
 from .goals import Goal, judge
 from .rounds import alternate, rows, start
 from .worker import Contestant
+
+COUNT = 8  # cells
 
 
 def run(
@@ -49,7 +51,7 @@ def measure(
     say: Any,
 ) -> dict[str, Any]:
     """Cells, workers, rounds."""
-    cells = make_cells(asked.cells)
+    cells = make_cells(asked.cells, count=COUNT, batch_size=BATCHES[asked.cells])
     cells.save(scratch / "cells.npz")
     document: dict[str, Any] = {
         "benchmark": benchmark,
@@ -84,7 +86,7 @@ def parser(benchmark: str, contestants: Sequence[Contestant]) -> argparse.Argume
     )
     names = ", ".join(c.name for c in contestants[1:])
     made.add_argument(
-        "--cells", type=int, choices=sorted(REPEATS), default=108, help="atoms per cell"
+        "--cells", type=int, choices=sorted(BATCHES), default=108, help="atoms per cell"
     )
     made.add_argument("--threads", type=int, default=os.cpu_count(), help="of every package")
     made.add_argument("--rounds", type=int, default=7)
