@@ -64,8 +64,8 @@ def test_our_other_tasks(task, cells, tmp_path):
 
 def test_a_worker_that_fails_says_why(cells, tmp_path):
     cells.save(tmp_path / "cells.npz")
-    contestant = Contestant("bad", "ours", "levitation", None)
-    with pytest.raises(WorkerError, match="no attribute 'levitation'"):
+    contestant = Contestant("bad", "nobody", "training", None)
+    with pytest.raises(WorkerError, match=r"No module named 'peers.nobody'"):
         Worker(contestant, tmp_path / "cells.npz", threads=1, environments=tmp_path)
 
 
