@@ -1,0 +1,116 @@
+"""fw_nnp: a step of training with its batch assembled, a prediction with its neighbour list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+
+import torch
+
+import fw_nnp
+from fw_nnp.core.atoms import from_atoms
+from fw_nnp.core.records import Configuration, Label, LabelledConfiguration
+from fw_nnp.core.specs import ModelSpec, StageSpec
+from fw_nnp.nnp import predict
+from fw_nnp.nnp.artefact import build
+from fw_nnp.nnp.batch import join
+from fw_nnp.nnp.calculator import NeuralNetworkCalculator
+from fw_nnp.nnp.data import read_configuration
+from fw_nnp.nnp.potential import Potential
+from fw_nnp.nnp.stage_run import StageRun
+
+from .work import Cells, Work, ase_work, in_turn
+
+
+def training(cells: Cells) -> Work:
+    stage = StageSpec(name="speed", batch_size=cells.batch_size)
+    run = StageRun(stage, Path.cwd(), identity={}, seed=1)
+    run.set_up(ModelSpec(cutoff=cells.cutoff), labelled(cells), [], None)
+    batches = in_turn([list(batch) for batch in cells.batches()])
+
+    stored = sum(size_of(cell.batch) + size_of(cell.targets) for cell in run.training.cells)
+    atoms = len(cells) * cells.n_atoms
+    return Work(
+        step=lambda: run._step(next(batches), stage.learning_rate),
+        atoms_per_step=cells.batch_size * cells.n_atoms,
+        version=fw_nnp.__version__,
+        computes="E, F, S; batch assembly",
+        settings=settings(run.model),
+        parameters=count(run.model),
+        more={"stored_kb_per_atom": stored / atoms / 1000},
+    )
+
+
+def inference(cells: Cells) -> Work:
+    model = untrained(cells)
+    configurations = [from_atoms(atoms) for atoms in cells.atoms()]
+    return Work(
+        step=lambda: predict(model, configurations, "thy-none"),
+        atoms_per_step=len(cells) * cells.n_atoms,
+        version=fw_nnp.__version__,
+        computes=f"E, F, S; neighbour list; {precision(model)}",
+        settings=settings(model),
+        parameters=count(model),
+    )
+
+
+def ase(cells: Cells) -> Work:
+    model = untrained(cells)
+    calculators = [NeuralNetworkCalculator(model, "thy-none") for _ in range(len(cells))]
+    return ase_work(
+        calculators,
+        cells,
+        version=fw_nnp.__version__,
+        computes=f"E, F, S; neighbour list; ASE calculator; {precision(model)}",
+        settings=settings(model),
+        parameters=count(model),
+    )
+
+
+def labelled(cells: Cells) -> list[LabelledConfiguration]:
+    """The cells as records."""
+    items = []
+    for i in range(len(cells)):
+        configuration = Configuration(
+            cell=cells.cell[i], positions=cells.positions[i], numbers=cells.numbers
+        )
+        label = Label(
+            configuration_id=configuration.id,
+            theory_id="thy-emt",
+            energy=float(cells.energy[i]),
+            forces=cells.forces[i],
+            stress=cells.stress[i],
+        )
+        items.append(LabelledConfiguration(configuration=configuration, label=label))
+    return items
+
+
+def untrained(cells: Cells) -> Potential:
+    """The default model with its features scaled, as training would start with."""
+    configurations = [from_atoms(atoms) for atoms in cells.atoms()]
+    elements = sorted({e for c in configurations for e in c.elements})
+    model = build(ModelSpec(cutoff=cells.cutoff), elements, seed=1)
+    model.adapt(join([read_configuration(model, c, torch.float32)[0] for c in configurations]))
+    return model
+
+
+def size_of(tensors: object) -> int:
+    """Bytes of the tensors of a dataclass."""
+    values: Iterable[torch.Tensor] = (getattr(tensors, f.name) for f in fields(tensors))  # type: ignore[arg-type]
+    return sum(value.numel() * value.element_size() for value in values)
+
+
+def count(model: Potential) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def settings(model: Potential) -> str:
+    hidden = "-".join(map(str, model.spec.hidden))
+    return f"{model.spec.kind}, defaults, hidden layers {hidden}"
+
+
+def precision(model: Potential) -> str:
+    """What `predict` computes in, to which it converts the model."""
+    predict(model, [Configuration(cell=9 * torch.eye(3), positions=[[0, 0, 0]], numbers=[13])])
+    return str(next(model.parameters()).dtype).removeprefix("torch.")

@@ -1,0 +1,1 @@
+"""What the two speed benchmarks share: cells, workers, rounds, table."""
