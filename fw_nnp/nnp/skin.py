@@ -147,7 +147,7 @@ class SkinList:
         self._start, self._now = np.array(positions), np.array(positions)
         self._cell = self._first_cell = np.array(cell)
         self._inverse = _periodic_inverse(cell, self.pbc)
-        self._deformation = np.eye(3)
+        self._deformation: FloatArray = np.eye(3)
         self._reach = self.cutoff + self.skin
 
     def _strain(self, cell: FloatArray) -> None:
@@ -161,7 +161,7 @@ class SkinList:
         if not all(self.pbc):
             self._reach = 0.0
             return
-        self._deformation = np.linalg.solve(self._first_cell, cell)
+        self._deformation = np.asarray(np.linalg.solve(self._first_cell, cell))
         shrinks = float(np.linalg.svd(self._deformation, compute_uv=False).min())
         self._reach = (self.cutoff + self.skin) * shrinks
 
