@@ -19,6 +19,7 @@ HARTREE: float = _ase.Hartree  # eV
 BOHR: float = _ase.Bohr  # Å
 BAR: float = _ase.bar  # eV/Å³ per bar
 KB: float = _ase.kB  # eV/K
+AMU: float = _ase.fs**-2  # eV fs²/Å² per atomic mass unit
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # xx yy zz yz xz xy, as ASE
 
 # Unit symbols per dimension, as factors to the base unit of that dimension.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
@@ -14,7 +15,7 @@ from fw_nnp.core.records import voigt_stress
 
 from .artefact import load_model, model_id
 from .potential import Potential
-from .prediction import predict
+from .surface import Surface
 
 
 class NeuralNetworkCalculator(Calculator):
@@ -28,12 +29,13 @@ class NeuralNetworkCalculator(Calculator):
         Id under which results can be stored.
     """
 
-    implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012
 
     def __init__(self, model: Potential, theory_id: str) -> None:
         super().__init__()
         self.model = model
         self.theory_id = theory_id
+        self._surface = Surface(model)
 
     def calculate(
         self,
@@ -42,14 +44,21 @@ class NeuralNetworkCalculator(Calculator):
         system_changes: Sequence[str] = all_changes,
     ) -> None:
         super().calculate(atoms, properties, system_changes)
-        (label,) = predict(self.model, [from_atoms(cast(Atoms, self.atoms))], self.theory_id)
+        mine = cast(Atoms, self.atoms)
+        if {"numbers", "pbc"} & set(system_changes):
+            self._pairs = self._surface.pairs_of(from_atoms(mine))
+        self._pairs.update(mine.positions, mine.cell.array)
+        found = self._surface.evaluate([self._pairs])
+        energy = float(found.energies.sum())
         self.results = {
-            "energy": label.energy,
-            "free_energy": label.energy,
-            "forces": label.forces,
+            "energy": energy,
+            "free_energy": energy,
+            "energies": found.energies,
+            "forces": found.forces,
         }
-        if label.stress is not None:
-            self.results["stress"] = voigt_stress(label.stress)
+        if all(mine.pbc):
+            stress = found.virials.sum(axis=0) / abs(np.linalg.det(mine.cell.array))
+            self.results["stress"] = voigt_stress(stress)
 
 
 def load_calculator(path: str | Path) -> NeuralNetworkCalculator:

@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from ase.data import covalent_radii
+from torch import Tensor
 
-from fw_nnp.core.records import Configuration, FloatArray
+from fw_nnp.core.records import Configuration, FloatArray, IntArray
 
-from .neighbours import Neighbourhood
+from .neighbours import Int32Array, Neighbourhood
 
 COULOMB = 14.399645  # e²/(4 pi eps0) in eV Å
 COEFFICIENTS = (0.18175, 0.50986, 0.28022, 0.02817)
@@ -36,42 +38,82 @@ class Baseline:
         return cls(energy=0.0, forces=np.zeros((n_atoms, 3)), virial=np.zeros((3, 3)))
 
 
+def reach(numbers: IntArray) -> float:
+    """Distance in Å beyond which no pair of these elements repels."""
+    return float(2.0 * OUTER * covalent_radii[numbers].max())
+
+
 def repulsion(configuration: Configuration, found: Neighbourhood) -> Baseline:
     """ZBL energy, forces and virial of the pairs that are too close."""
-    centres, distances = found.centres, found.distances()
-    radii = covalent_radii[configuration.numbers]
-    limits = OUTER * (radii[centres] + radii[found.neighbours])
-    close = np.nonzero(distances < limits)[0]
-    if not len(close):
+    if found.shortest() >= reach(configuration.numbers):
         return Baseline.zero(configuration.n_atoms)
-    atoms, vectors = centres[close], found.vectors[close]
-    energies, slopes = _zbl(
-        distances[close],
-        configuration.numbers[atoms],
-        configuration.numbers[found.neighbours[close]],
-        limits[close],
+    energies, forces, virials = repulsion_by_atom(
+        configuration.numbers, found.vectors, found.centres, found.neighbours
     )
-    pull = 0.5 * slopes[:, None] * vectors / distances[close][:, None]  # each pair comes twice
-    forces = np.zeros((configuration.n_atoms, 3))
-    np.add.at(forces, atoms, 2.0 * pull)
-    return Baseline(energy=0.5 * float(energies.sum()), forces=forces, virial=vectors.T @ pull)
+    return Baseline(energy=float(energies.sum()), forces=forces, virial=virials.sum(axis=0))
 
 
-def _zbl(
-    r: FloatArray, z1: np.ndarray, z2: np.ndarray, limits: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Pair energy eV and its slope eV/Å, switched off between INNER and OUTER."""
+def repulsion_by_atom(
+    numbers: IntArray, vectors: FloatArray, centres: IntArray, neighbours: Int32Array
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Energies (N,) eV, forces (N, 3) eV/Å and virials (N, 3, 3) eV of N atoms.
+
+    Parameters
+    ----------
+    numbers
+        (N,) atomic numbers.
+    vectors, centres, neighbours
+        (E, 3) Å, (E,) and (E,): all pairs, each from both its ends.
+    """
+    close = np.nonzero(np.einsum("ea,ea->e", vectors, vectors) < reach(numbers) ** 2)[0]
+    atoms, others, vectors = centres[close], neighbours[close], vectors[close]
+    halves, gradients = pair_repulsion(
+        torch.from_numpy(vectors),
+        torch.from_numpy(numbers[atoms]),
+        torch.from_numpy(numbers[others]),
+    )
+    g = gradients.numpy()
+    energies, forces = np.zeros(len(numbers)), np.zeros((len(numbers), 3))
+    virials = np.zeros((len(numbers), 3, 3))
+    np.add.at(energies, atoms, halves.numpy())
+    np.add.at(forces, atoms, g)
+    np.subtract.at(forces, others, g)
+    np.add.at(virials, atoms, vectors[:, :, None] * g[:, None, :])
+    return energies, forces, virials
+
+
+def pair_repulsion(vectors: Tensor, z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
+    """Half of every pair's energy (E,) eV and its slope with the vector (E, 3) eV/Å.
+
+    Switched off between INNER and OUTER, and exactly zero beyond.
+
+    Parameters
+    ----------
+    vectors
+        (E, 3) Å.
+    z1, z2
+        (E,) atomic numbers.
+    """
+    radii = vectors.new_tensor(covalent_radii)
+    r = (vectors * vectors).sum(1).sqrt()
+    limits = OUTER * (radii[z1] + radii[z2])
+    energies, slopes = _zbl(r, z1.to(r), z2.to(r), limits)
+    return 0.5 * energies, (0.5 * slopes / r)[:, None] * vectors
+
+
+def _zbl(r: Tensor, z1: Tensor, z2: Tensor, limits: Tensor) -> tuple[Tensor, Tensor]:
+    """Pair energy eV and its slope eV/Å."""
     length = 0.46850 / (z1**0.23 + z2**0.23)
     strength = COULOMB * z1 * z2
-    screen = sum(c * np.exp(-b * r / length) for c, b in zip(COEFFICIENTS, EXPONENTS, strict=True))
-    screen_slope = sum(
-        -c * b / length * np.exp(-b * r / length)
-        for c, b in zip(COEFFICIENTS, EXPONENTS, strict=True)
-    )
+    screen, screen_slope = torch.zeros_like(r), torch.zeros_like(r)
+    for c, b in zip(COEFFICIENTS, EXPONENTS, strict=True):
+        part = c * torch.exp(-b * r / length)
+        screen = screen + part
+        screen_slope = screen_slope - b / length * part
     energy = strength * screen / r
     slope = strength * (screen_slope / r - screen / r**2)
     width = limits * (1.0 - INNER / OUTER)
-    x = np.clip((limits - r) / width, 0.0, 1.0)
+    x = ((limits - r) / width).clamp(0.0, 1.0)
     switch = x**4 * (35.0 - 84.0 * x + 70.0 * x**2 - 20.0 * x**3)
     switch_slope = -140.0 * x**3 * (1.0 - x) ** 3 / width
     return energy * switch, slope * switch + energy * switch_slope

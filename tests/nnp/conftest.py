@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ase.build import bulk
 from ase.calculators.emt import EMT
 
-from fw_nnp.core.atoms import label_from_calculator
+from fw_nnp.core.atoms import from_atoms, label_from_calculator
 from fw_nnp.core.records import Configuration, LabelledConfiguration
 from fw_nnp.core.specs import ModelSpec, StageSpec
 from fw_nnp.nnp import train_stage
@@ -88,3 +89,23 @@ def trained(cells, small_spec, tmp_path_factory) -> Path:
     stage = StageSpec(name="first", epochs=6, learning_rate=5e-3)
     directory = tmp_path_factory.mktemp("trained")
     return train_stage(stage, small_spec, cells[:40], cells[40:], directory, seed=1).model_path
+
+
+@pytest.fixture(scope="session")
+def fitted(tmp_path_factory) -> Path:
+    """A small model of aluminium that holds a crystal together, trained for seconds."""
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(5)
+    stage = StageSpec(name="first", epochs=60, learning_rate=1e-2, batch_size=4)
+    spec = ModelSpec(cutoff=5.0, n_basis=6, n_radial=4, l_max=2, hidden=[12])
+    items = []
+    for scale in rng.uniform(0.02, 0.2, size=40):
+        atoms = bulk("Al", cubic=True, a=rng.uniform(3.85, 4.2)) * (2, 1, 1)
+        atoms.set_cell(atoms.cell @ (np.eye(3) + rng.normal(scale=0.01, size=(3, 3))), True)
+        atoms.rattle(scale, rng=rng)
+        configuration = from_atoms(atoms)
+        label = label_from_calculator(configuration, EMT(), "thy-emt")
+        items.append(LabelledConfiguration(configuration=configuration, label=label))
+    return train_stage(
+        stage, spec, items[:32], items[32:], tmp_path_factory.mktemp("fitted"), seed=1
+    ).model_path
