@@ -194,8 +194,9 @@ def outcar(incar, atoms, energies, forces, stress) -> str:
 
 def oszicar(energies: list[float]) -> str:
     """Text of the OSZICAR."""
+    names = ("N       E", "dE", "d eps", "ncg", "rms", "rms(c)")
     lines = [
-        "       N       E                     dE             d eps       ncg     rms          rms(c)"
+        "       {}                     {}             {}       {}     {}          {}".format(*names)
     ]
     before = 0.0
     for step, energy in enumerate(energies, 1):
