@@ -294,6 +294,13 @@ class LossWeights(Spec):
     """per (eV/Å)²"""
     stress: Annotated[float, Field(ge=0.0)] = 0.02
     """per GPa²"""
+    phases: dict[Literal["solid", "interface", "liquid"], Annotated[float, Field(ge=0.0)]] = {}
+    """Factors on all labels of a phase; 1 where none is given."""
+    force_scale: Annotated[float, Field(gt=0.0)] | None = None
+    """eV/Å: the force on an atom counts 1 / (1 + |F| / force_scale)."""
+    robust: Annotated[float, Field(gt=0.0)] | None = None
+    """eV/Å: errors of force components count linearly, not squared, well beyond it
+    (pseudo-Huber); for labels with outliers."""
 
 
 class StageSpec(Spec):

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from fw_nnp.core.records import Configuration, LabelledConfiguration
+from fw_nnp.core.specs import LossWeights
 
 from .batch import AtomBatch, geometry, join
-from .loss import Errors, Targets, errors
+from .loss import Errors, Targets, errors, residuals
 from .potential import Potential
 from .repulsion import Baseline, repulsion
 
@@ -38,7 +39,7 @@ class Cell:
     targets: Targets
 
 
-def read_cell(model: Potential, item: LabelledConfiguration) -> Cell:
+def read_cell(model: Potential, item: LabelledConfiguration, weights: LossWeights) -> Cell:
     """Tensors of one labelled configuration, float32 but for the energy."""
     configuration, label = item.configuration, item.label
     batch, baseline = read_configuration(model, configuration, torch.float32)
@@ -49,6 +50,12 @@ def read_cell(model: Potential, item: LabelledConfiguration) -> Cell:
     if label.stress is not None and all(configuration.pbc):
         has_stress = True
         stress = label.stress - baseline.virial / configuration.volume
+    by_phase: dict[str, float] = {**weights.phases}
+    share = by_phase.get(item.phase, 1.0)
+    force_shares = np.ones(n)
+    if weights.force_scale is not None and label.forces is not None:
+        sizes = np.linalg.norm(label.forces, axis=1)
+        force_shares = 1.0 / (1.0 + sizes / weights.force_scale)
     targets = Targets(
         energy=torch.tensor([label.energy - baseline.energy], dtype=torch.float64),
         n_atoms=torch.tensor([n]),
@@ -56,6 +63,8 @@ def read_cell(model: Potential, item: LabelledConfiguration) -> Cell:
         has_forces=torch.full((n,), float(label.forces is not None)),
         stress=torch.tensor(stress[None]).float(),
         has_stress=torch.tensor([float(has_stress)]),
+        share=torch.tensor([share]),
+        force_share=torch.tensor(share * force_shares).float(),
     )
     return Cell(configuration_id=configuration.id, batch=batch, targets=targets)
 
@@ -103,7 +112,7 @@ def total_errors(model: Potential, cells: CellSet) -> Errors:
     largest = max(cell.batch.n_atoms for cell in cells.cells)
     squares, counts = torch.zeros(3).double(), torch.zeros(3).double()
     for batch, targets in cells.in_order(max(1, VALIDATION_ATOMS // largest)):
-        found = errors(model(batch), targets)
-        squares += found.squares.detach()
+        found = errors(residuals(model(batch), targets), targets)
+        squares += found.squares
         counts += found.counts
     return Errors(squares=squares, counts=counts)

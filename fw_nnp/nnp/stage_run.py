@@ -19,7 +19,7 @@ from fw_nnp.core.specs import ModelSpec, StageSpec
 from . import checkpoint
 from .artefact import build, save_model
 from .data import CellSet, read_cell, sample_of, shuffled, total_errors
-from .loss import QUANTITIES, Errors, Targets, errors, unusable
+from .loss import QUANTITIES, Errors, Targets, errors, loss, residuals, unusable
 from .optimizers import make_optimizer
 from .parameters import joined, write
 from .potential import Prediction
@@ -65,13 +65,15 @@ class StageRun:
         anchors = [p.detach().clone() for p in self.model.parameters()]
         if start_from is None:
             anchors = [torch.zeros_like(anchor) for anchor in anchors]
-        cells = [read_cell(self.model, item) for item in training]
+        cells = [read_cell(self.model, item, self.stage.weights) for item in training]
         if stored is not None:
             self.model.load_state_dict(stored["model"])
         elif start_from is None:
             self.model.adapt(sample_of(cells, self.seed))
         self.training = CellSet(cells)
-        self.validation = CellSet([read_cell(self.model, i) for i in validation])
+        self.validation = CellSet(
+            [read_cell(self.model, item, self.stage.weights) for item in validation]
+        )
         if stored is None and (start_from is None or self.stage.refit_energies):
             refit_energies(self.model, self.training, self.stage.batch_size)
         freeze(self.model, self.stage.freeze)
@@ -169,13 +171,13 @@ class StageRun:
     def _step(self, indices: list[int], rate: float) -> None:
         batch, targets = self.training.take(indices)
         prediction = self.model.members(batch)
-        found = errors(prediction, targets)
-        loss = found.loss(self.stage.weights)
-        if not torch.isfinite(loss):
+        found = residuals(prediction, targets)
+        objective = loss(found, targets, self.stage.weights)
+        if not torch.isfinite(objective):
             raise self._diverged(indices, prediction, targets, batch.structure)
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.zero_grad()
-        loss.backward()
+        objective.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.stage.clip)
         if not torch.isfinite(norm):
             raise self._diverged(indices, prediction, targets, batch.structure)
@@ -185,8 +187,9 @@ class StageRun:
                 parameter.lerp_(anchor, rate * self.decay)
         decay = min(self.stage.ema, (1 + self.counters.step) / (10 + self.counters.step))
         self.average.lerp_(joined(self.parameters), 1.0 - decay)
-        self.squares += found.squares.detach()
-        self.counts += found.counts
+        done = errors(found, targets)
+        self.squares += done.squares
+        self.counts += done.counts
 
     def _diverged(
         self, indices: list[int], prediction: Prediction, targets: Targets, structure: Tensor
@@ -204,7 +207,7 @@ class StageRun:
         counters, stage = self.counters, self.stage
         train = Errors(squares=self.squares, counts=self.counts)
         check = self._validate() if len(self.validation) else train
-        score = float(check.loss(stage.weights))
+        score = check.score(stage.weights)
         counters.epoch += 1
         counters.step_in_epoch = 0
         clock.tick()

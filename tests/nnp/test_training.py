@@ -222,8 +222,8 @@ def test_absent_forces_and_stress_are_masked(cells, small_spec, tmp_path):
     assert last["validation_stress"] is None
 
     model = load_model(result.model_path)
-    whole = CellSet([read_cell(model, c) for c in cells[:4]])
-    mixed = CellSet([read_cell(model, c) for c in [*cells[:4], *bare[4:8]]])
+    whole = CellSet([read_cell(model, c, LossWeights()) for c in cells[:4]])
+    mixed = CellSet([read_cell(model, c, LossWeights()) for c in [*cells[:4], *bare[4:8]]])
     a, b = (total_errors(model, s) for s in (whole, mixed))
     assert b.counts.tolist() == [8.0, 48.0, 24.0]
     torch.testing.assert_close(a.squares[1:], b.squares[1:], rtol=1e-5, atol=0.0)
