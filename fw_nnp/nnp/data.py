@@ -50,8 +50,7 @@ def read_cell(model: Potential, item: LabelledConfiguration, weights: LossWeight
     if label.stress is not None and all(configuration.pbc):
         has_stress = True
         stress = label.stress - baseline.virial / configuration.volume
-    by_phase: dict[str, float] = {**weights.phases}
-    share = by_phase.get(item.phase, 1.0)
+    share = next((factor for phase, factor in weights.phases.items() if phase == item.phase), 1.0)
     force_shares = np.ones(n)
     if weights.force_scale is not None and label.forces is not None:
         sizes = np.linalg.norm(label.forces, axis=1)
