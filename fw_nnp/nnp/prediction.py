@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from fw_nnp.core.records import Configuration, Label
 
 from .artefact import load_model, model_id
-from .batch import AtomBatch, join
+from .batch import AtomBatch, groups_of, join
 from .data import read_configuration
 from .potential import Potential
 from .repulsion import Baseline
@@ -43,24 +43,10 @@ def predict(
         model = load_model(model)
     potential = model.double().eval()
     labels: list[Label] = []
-    for group in _groups(configurations):
+    for group in groups_of(configurations, BATCH_ATOMS):
         read = [read_configuration(potential, c, torch.float64) for c in group]
         labels += _labels(potential, group, read, theory_id)
     return labels
-
-
-def _groups(configurations: Sequence[Configuration]) -> Iterator[list[Configuration]]:
-    """Runs of neighbours in the list with about BATCH_ATOMS atoms each."""
-    group: list[Configuration] = []
-    atoms = 0
-    for configuration in configurations:
-        if group and atoms + configuration.n_atoms > BATCH_ATOMS:
-            yield group
-            group, atoms = [], 0
-        group.append(configuration)
-        atoms += configuration.n_atoms
-    if group:
-        yield group
 
 
 @torch.no_grad()
