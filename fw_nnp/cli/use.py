@@ -3,15 +3,101 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from .common import AsJson, err, out, print_json, print_table
+
+if TYPE_CHECKING:
+    from fw_nnp.core.records import Configuration
+
+ModelFile = Annotated[Path, typer.Option("--model", help="Model file.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (lammps,):
+    for command in (relax, lammps):
         app.command(rich_help_panel="Potentials")(command)
+
+
+def relax(
+    file: Annotated[Path, typer.Argument(help="Structures in any format that ASE reads.")],
+    model: ModelFile,
+    cell: Annotated[bool, typer.Option("--cell", help="Relax the cells, too.")] = False,
+    fmax: Annotated[float, typer.Option(help="Largest force that is left, eV/Å.", min=0.0)] = 0.01,
+    steps: Annotated[int, typer.Option(help="Most steps of one cell.", min=0)] = 1000,
+    result: Annotated[Path, typer.Option("--out", help="File of the relaxed cells.")] = Path(
+        "relaxed.extxyz"
+    ),
+    json: AsJson = False,
+) -> None:
+    """Relax all structures of a file at once; exit code 1 if one of them did not converge.
+
+    Example: `fw-nnp relax POSCAR --model al-potential/model.pt --cell --fmax 0.01`
+    """
+    from rich.progress import Progress
+
+    from fw_nnp.core.records import LabelledConfiguration
+    from fw_nnp.exchange import write_labelled
+    from fw_nnp.nnp.artefact import load_model, model_id
+    from fw_nnp.nnp.relax import relax as relax_all
+    from fw_nnp.nnp.surface import Surface
+
+    starts = _structures(file)
+    surface = Surface(load_model(model))
+    with Progress(console=err) as bar:
+        line = bar.add_task("relaxing", total=len(starts))
+        found = relax_all(
+            surface,
+            starts,
+            fmax=fmax,
+            cell=cell,
+            most_steps=steps,
+            theory_id=model_id(model),
+            progress=lambda done: bar.update(line, completed=done),
+        )
+    write_labelled(
+        result,
+        [LabelledConfiguration(configuration=one.configuration, label=one.label) for one in found],
+    )
+    rows = [
+        {
+            "cell": index,
+            "formula": one.configuration.formula,
+            "steps": one.steps,
+            "energy_eV": one.label.energy,
+            "volume_A3": one.configuration.volume,
+            "largest_force": one.largest_force,
+            "converged": one.converged,
+        }
+        for index, one in enumerate(found, start=1)
+    ]
+    if json:
+        print_json({"file": str(result), "cells": rows})
+    else:
+        print_table(rows, title=f"{len(rows)} structures")
+        out.print(f"relaxed structures: {result}")
+    if not all(one.converged for one in found):
+        err.print(f"not all converged in {steps} steps; more with --steps")
+        raise typer.Exit(1)
+
+
+def _structures(path: Path) -> list[Configuration]:
+    """All structures of a file."""
+    import ase.io
+
+    from fw_nnp.core.atoms import from_atoms
+    from fw_nnp.core.errors import SpecError
+
+    try:
+        return [from_atoms(atoms) for atoms in ase.io.read(path, index=":")]
+    except Exception as error:  # every format of ASE fails in its own way
+        raise SpecError(
+            f"cannot be read: {error or type(error).__name__}",
+            place=str(path),
+            remedy="give a file with structures that ASE reads, such as POSCAR, cif or extxyz",
+        ) from error
 
 
 def lammps(

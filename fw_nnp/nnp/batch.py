@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -91,6 +91,22 @@ def join(batches: Sequence[AtomBatch]) -> AtomBatch:
         structure=torch.cat([b.structure + s for b, s in zip(batches, structures, strict=False)]),
         volumes=torch.cat([b.volumes for b in batches]),
     )
+
+
+def groups_of(
+    configurations: Sequence[Configuration], most_atoms: int
+) -> Iterator[list[Configuration]]:
+    """Runs of neighbours in the list with about `most_atoms` atoms each."""
+    group: list[Configuration] = []
+    atoms = 0
+    for configuration in configurations:
+        if group and atoms + configuration.n_atoms > most_atoms:
+            yield group
+            group, atoms = [], 0
+        group.append(configuration)
+        atoms += configuration.n_atoms
+    if group:
+        yield group
 
 
 def species_of(configuration: Configuration, elements: Sequence[str]) -> np.ndarray:

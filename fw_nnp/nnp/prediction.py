@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from fw_nnp.core.records import Configuration, Label
 
 from .artefact import load_model, model_id
-from .batch import AtomBatch, join
+from .batch import AtomBatch, groups_of, join
 from .data import read_configuration
 from .potential import Potential, Prediction
 from .repulsion import Baseline
@@ -59,26 +59,12 @@ def _predict(
         model = load_model(model)
     potential = model.double().eval()
     labels: list[list[Label]] = []
-    for group in _groups(configurations):
+    for group in groups_of(configurations, BATCH_ATOMS):
         read = [read_configuration(potential, c, torch.float64) for c in group]
         with torch.no_grad():
             prediction = ask(potential, join([batch for batch, _ in read]))
         labels += _labels(group, [baseline for _, baseline in read], prediction, theory_id)
     return labels
-
-
-def _groups(configurations: Sequence[Configuration]) -> Iterator[list[Configuration]]:
-    """Runs of neighbours in the list with about BATCH_ATOMS atoms each."""
-    group: list[Configuration] = []
-    atoms = 0
-    for configuration in configurations:
-        if group and atoms + configuration.n_atoms > BATCH_ATOMS:
-            yield group
-            group, atoms = [], 0
-        group.append(configuration)
-        atoms += configuration.n_atoms
-    if group:
-        yield group
 
 
 def _labels(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fw_nnp.core.errors import SpecError
 from fw_nnp.core.records import Configuration, FloatArray, IntArray, Label
 
+from .batch import groups_of
 from .many_cells import ManyCells, State
 from .surface import Surface
 
@@ -24,6 +25,7 @@ LONGEST_MOVE = 0.2  # Å, of a whole cell in one step
 PATIENCE = 5  # downhill steps before the time step grows
 GROW, SHRINK = 1.1, 0.5
 MIX, MIX_DECAY = 0.1, 0.99
+BATCH_ATOMS = 2000  # at once: enough to make the overhead of a step small
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,32 +73,17 @@ def relax(
     """
     if cell:
         _must_be_periodic(configurations)
-    moving = ManyCells(surface, configurations)
-    names = np.arange(len(moving))
-    fire = _Fire(moving, cell)
-    found: dict[int, Relaxed] = {}
-    for step in range(most_steps + 1):
-        state = moving.evaluate()
-        forces = fire.forces(state)
-        largest = fire.largest(forces)
-        done = (largest <= fmax) | (step == most_steps)
-        for index in np.nonzero(done)[0].tolist():
-            found[int(names[index])] = Relaxed(
-                configuration=moving.configuration(index),
-                label=moving.label(index, state, theory_id),
-                steps=step,
-                largest_force=float(largest[index]),
-                converged=bool(largest[index] <= fmax),
-            )
+    found: list[Relaxed] = []
+    for group in groups_of(configurations, BATCH_ATOMS):
+        before = len(found)
+        relaxing = _Relaxing(ManyCells(surface, group), cell, fmax, theory_id)
+        for _ in range(most_steps):
+            progress(before + relaxing.step())
+            if relaxing.done:
+                break
+        found += relaxing.finish()
         progress(len(found))
-        if done.all():
-            break
-        if done.any():
-            chosen = np.nonzero(~done)[0]
-            names = names[chosen]
-            forces = fire.keep(chosen, forces)
-        fire.move(forces)
-    return [found[index] for index in range(len(configurations))]
+    return found
 
 
 def _must_be_periodic(configurations: Sequence[Configuration]) -> None:
@@ -107,6 +94,57 @@ def _must_be_periodic(configurations: Sequence[Configuration]) -> None:
                 place=f"cell {index + 1}",
                 remedy="relax the atoms only",
             )
+
+
+class _Relaxing:
+    """Some cells on their way, and those that have arrived."""
+
+    def __init__(self, moving: ManyCells, cell: bool, fmax: float, theory_id: str) -> None:
+        self._moving = moving
+        self._fire = _Fire(moving, cell)
+        self._fmax = fmax
+        self._theory_id = theory_id
+        self._names = np.arange(len(moving))
+        self._found: dict[int, Relaxed] = {}
+        self._steps = 0
+        self.done = False
+
+    def step(self) -> int:
+        """Let cells that are done leave, then move the others; how many are done."""
+        forces = self._leave(only_converged=True)
+        if not self.done:
+            self._fire.move(forces)
+            self._steps += 1
+        return len(self._found)
+
+    def finish(self) -> list[Relaxed]:
+        """All cells in order, those that are still on their way as they are."""
+        if not self.done:
+            self._leave(only_converged=False)
+        return [self._found[index] for index in sorted(self._found)]
+
+    def _leave(self, *, only_converged: bool) -> FloatArray:
+        """Forces on the cells that stay."""
+        moving = self._moving
+        state = moving.evaluate()
+        forces = self._fire.forces(state)
+        largest = self._fire.largest(forces)
+        converged = largest <= self._fmax
+        going = converged if only_converged else np.full(len(moving), True)
+        for index in np.nonzero(going)[0].tolist():
+            self._found[int(self._names[index])] = Relaxed(
+                configuration=moving.configuration(index),
+                label=moving.label(index, state, self._theory_id),
+                steps=self._steps,
+                largest_force=float(largest[index]),
+                converged=bool(converged[index]),
+            )
+        self.done = bool(going.all())
+        if self.done or not going.any():
+            return forces
+        chosen = np.nonzero(~going)[0]
+        self._names = self._names[chosen]
+        return self._fire.keep(chosen, forces)
 
 
 class _Fire:

@@ -1,0 +1,91 @@
+"""A potential at work from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
+
+from fw_nnp.cli.main import main
+from fw_nnp.core.atoms import from_atoms, label_from_calculator, to_atoms
+from fw_nnp.core.records import LabelledConfiguration
+from fw_nnp.core.specs import ModelSpec, StageSpec
+from fw_nnp.exchange import read_labelled
+from fw_nnp.nnp import load_calculator, train_stage
+
+SPEC = ModelSpec(cutoff=5.0, n_basis=6, n_radial=4, l_max=2, hidden=[12])
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = np.random.default_rng(5)
+    items = []
+    for scale in rng.uniform(0.02, 0.2, size=30):
+        atoms = bulk("Al", cubic=True, a=rng.uniform(3.85, 4.2))
+        atoms.rattle(scale, rng=rng)
+        configuration = from_atoms(atoms)
+        label = label_from_calculator(configuration, EMT(), "thy-emt")
+        items.append(LabelledConfiguration(configuration=configuration, label=label))
+    stage = StageSpec(name="first", epochs=40, learning_rate=1e-2)
+    directory = tmp_path_factory.mktemp("model")
+    return train_stage(stage, SPEC, items[:24], items[24:], directory, seed=1).model_path
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str | Path, code: int = 0) -> tuple[str, str]:
+        monkeypatch.setattr("sys.argv", ["fw-nnp", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        assert (ended.value.code or 0) == code, printed.err
+        return printed.out, printed.err
+
+    return run
+
+
+def structures() -> list:
+    rng = np.random.default_rng(2)
+    found = []
+    for size in [(1, 1, 1), (2, 1, 1), (1, 1, 1)]:
+        atoms = bulk("Al", cubic=True, a=4.05) * size
+        atoms.rattle(0.05, rng=rng)
+        found.append(atoms)
+    return found
+
+
+def test_relax_writes_structures_with_their_labels(call, model, tmp_path: Path) -> None:
+    ase.io.write(tmp_path / "start.extxyz", structures())
+    words = ("relax", "start.extxyz", "--model", model, "--cell", "--fmax", "0.02")
+    printed, _ = call(*words, "--out", "end.extxyz", "--json")
+    rows = json.loads(printed)["cells"]
+    items = list(read_labelled(tmp_path / "end.extxyz"))
+    assert [row["formula"] for row in rows] == ["Al4", "Al8", "Al4"]
+    for row, item in zip(rows, items, strict=True):
+        atoms = to_atoms(item.configuration)
+        atoms.calc = load_calculator(model)
+        assert row["converged"]
+        assert row["energy_eV"] == pytest.approx(atoms.get_potential_energy(), abs=1e-8)
+        assert item.label.energy == pytest.approx(row["energy_eV"], abs=1e-8)
+        assert np.linalg.norm(atoms.get_forces(), axis=1).max() < 0.02 + 1e-6
+
+
+def test_relax_says_what_did_not_converge(call, model, tmp_path: Path) -> None:
+    ase.io.write(tmp_path / "POSCAR", structures()[0])
+    printed, messages = call("relax", "POSCAR", "--model", model, "--steps", "1", code=1)
+    assert "not all converged in 1 steps" in messages
+    assert "False" in printed
+    assert (tmp_path / "relaxed.extxyz").is_file()
+
+
+def test_relax_refuses_what_is_no_structure(call, model, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("nothing\n")
+    _, messages = call("relax", "notes.txt", "--model", model, code=2)
+    assert "notes.txt: cannot be read" in messages
