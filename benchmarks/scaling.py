@@ -68,9 +68,8 @@ def measure(asked: argparse.Namespace, say: Callable[[str], None]) -> dict[str, 
             task: points(sizes, task, asked, lambda text, n=name: say(f"{n}: {text}"))
             for task in TASKS
         }
-    document["growth"] = {
-        "exponent_in_atoms": {t: exponent(document["atoms"][t]) for t in TASKS},
-        "correlation_with_neighbours": {t: correlation(document["neighbours"][t]) for t in TASKS},
+    document["exponents"] = {
+        x: {task: exponent(document[x][task], x) for task in TASKS} for x in ("atoms", "neighbours")
     }
     return document
 
@@ -115,18 +114,16 @@ def neighbours(cells: Cells) -> float:
     return len(first) / cells.n_atoms
 
 
-def exponent(curve: Sequence[dict[str, float]]) -> float:
-    """p of time ~ atoms^p, over the sizes from FROM on (over all, if these are fewer than two)."""
+def exponent(curve: Sequence[dict[str, float]], x: str) -> float:
+    """p of time ~ x^p, without the sizes below FROM atoms if others are enough.
+
+    1 is proportional; less means that part of the time does not depend on x, more that the cost
+    outgrows it.
+    """
     large = [point for point in curve if point["atoms"] >= FROM]
     chosen = large if len(large) > 1 else curve
-    atoms, seconds = (np.log([point[key] for point in chosen]) for key in ("atoms", "seconds"))
-    return float(np.polyfit(atoms, seconds, 1)[0])
-
-
-def correlation(curve: Sequence[dict[str, float]]) -> float:
-    """Between time and number of neighbours; 1 is a straight line."""
-    values = [[point[key] for point in curve] for key in ("neighbours", "seconds")]
-    return float(np.corrcoef(values)[0, 1])
+    values, seconds = (np.log([point[key] for point in chosen]) for key in (x, "seconds"))
+    return float(np.polyfit(values, seconds, 1)[0])
 
 
 # ---------------------------------------------------------------- out
@@ -143,11 +140,11 @@ def show(document: dict[str, Any], console: Console) -> None:
             figures = [f(p) for p in pair for f in (per_atom, memory)]
             table.add_row(f"{pair[0]['atoms']:,}", f"{pair[0]['neighbours']:.0f}", *figures)
         console.print(table)
-    growth = document["growth"]
+    exponents = document["exponents"]
     for task in TASKS:
         console.print(
-            f"{task}: time ~ atoms^{growth['exponent_in_atoms'][task]:.2f} from {FROM} atoms on; "
-            f"correlation with neighbours {growth['correlation_with_neighbours'][task]:.3f}"
+            f"{task}: time ~ atoms^{exponents['atoms'][task]:.2f} from {FROM} atoms on, "
+            f"~ neighbours^{exponents['neighbours'][task]:.2f}"
         )
 
 
