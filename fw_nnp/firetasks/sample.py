@@ -39,4 +39,10 @@ def sample_run(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any
         zip(frames, labels, strict=True), campaign=context.campaign, purpose="pool"
     )
     shutil.rmtree(directory)
-    return {"frames": len(frames), "phases": dict(Counter(frame.phase for frame in frames))}
+    return {
+        "frames": len(frames),
+        "phases": dict(Counter(frame.phase for frame in frames)),
+        "run_id": run.id,
+        "run": run.model_dump(mode="json"),
+        "potential": context.potential(target=False).theory.id,
+    }

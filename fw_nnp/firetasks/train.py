@@ -95,7 +95,21 @@ def _data(
     groups = [item.trajectory if by_trajectory else item.configuration.id for item in pool]
     training = [i for i, g in zip(pool, groups, strict=True) if g not in validation | test]
     checks = [i for i, g in zip(pool, groups, strict=True) if g in validation]
-    source = content_id("set", sorted(item.label.id for item in [*training, *checks]))
+    source = store.freeze_dataset(
+        f"{context.campaign}-pool",
+        theories=[theory],
+        split={
+            "train": [item.label.id for item in training],
+            "validation": [item.label.id for item in checks],
+        },
+        recipe={
+            "query": f"campaign={context.campaign} theory={theory} purpose=pool "
+            f"max_force<{MAX_POOL_FORCE}",
+            "split_by": [context.spec.dataset.split_by],
+            "fractions": list(context.spec.dataset.fractions),
+            "seed": context.spec.dataset.seed,
+        },
+    )
     return source, training, checks[:: max(1, len(checks) // MAX_POOL_VALIDATION)]
 
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
 from fw_nnp.core.errors import SpecError, StoreError
 from fw_nnp.core.hashing import content_id
-from fw_nnp.core.records import LabelledConfiguration
+from fw_nnp.core.near_duplicates import near_duplicate_groups
+from fw_nnp.core.records import Configuration, LabelledConfiguration
 from fw_nnp.core.splits import PARTS, assign_parts
 
 from .base import Document
@@ -16,6 +21,7 @@ from .labels import Labels
 from .schema import SCHEMA
 from .shelf import batches
 
+RULES = ("trajectory", "near_duplicates", "random")
 SLICE = 10_000  # label ids in one document of `members`
 
 
@@ -39,6 +45,13 @@ class Datasets(Labels):
         """
         lists = {part: sorted(split.get(part, ())) for part in PARTS}
         id_ = dataset_id(theories, lists)
+        for twin in self._documents.find("datasets", {"_id": id_}):
+            if twin["series"] != series:
+                raise SpecError(
+                    f"the same labels and split are frozen as {twin['name']}",
+                    place=f"dataset {series}",
+                    remedy=f"use {twin['name']}: a version is known by its content",
+                )
         members = (
             {
                 "_id": f"{id_}/{part}/{start // SLICE:05d}",
@@ -128,9 +141,15 @@ class Datasets(Labels):
                 place=f"dataset {series}",
                 remedy="choose one with theory=... in the query, or ask for --mixed",
             )
+        unknown = sorted({*split_by} - {*RULES})
+        if unknown or not split_by:
+            raise SpecError(
+                f"'{''.join(unknown[:1])}' is no rule for a split",
+                place="--split",
+                remedy=f"rules: {', '.join(RULES)}; several with commas",
+            )
         groups = self._groups(found, split_by)
-        fixed = self._earlier_parts(series, found, groups)
-        parts = _deal(found, groups, fixed, fractions, seed)
+        parts = _deal(found, groups, self._earlier_parts(series), fractions, seed)
         return self.freeze_dataset(
             series,
             theories=theories,
@@ -145,24 +164,22 @@ class Datasets(Labels):
 
     def _groups(self, found: Sequence[Document], split_by: Sequence[str]) -> list[str]:
         """The group of each label; groups are never cut."""
-        by_trajectory = "trajectory" in split_by
-        return [(d["trajectory"] if by_trajectory else "") or d["configuration"] for d in found]
+        equal = [document["configuration"] for document in found]
+        rules = [equal]
+        if "trajectory" in split_by:
+            rules.append([d["trajectory"] or d["configuration"] for d in found])
+        if "near_duplicates" in split_by:
+            group_of = dict(zip(equal, near_duplicate_groups(self._cells(equal)), strict=True))
+            rules.append([group_of[id_] for id_ in equal])
+        return linked(rules)
 
-    def _earlier_parts(
-        self, series: str, found: Sequence[Document], groups: Sequence[str]
-    ) -> dict[str, str]:
-        """Group -> part, for groups of which the version before has a label."""
+    def _cells(self, configuration_ids: Sequence[str]) -> list[Configuration]:
+        return [frame.configuration for frame in self.frames_of(configuration_ids)]
+
+    def _earlier_parts(self, series: str) -> dict[str, str]:
+        """Label -> part in the version before."""
         before = self.versions(series)
-        if not before:
-            return {}
-        known = {
-            label: part for part in PARTS for label in self.member_ids(before[-1]["_id"], part)
-        }
-        return {
-            group: known[d["_id"]]
-            for d, group in zip(found, groups, strict=True)
-            if d["_id"] in known
-        }
+        return self._part_of(before[-1]["_id"]) if before else {}
 
     # ------------------------------------------------------------ looking
 
@@ -184,15 +201,25 @@ class Datasets(Labels):
         slices = self._documents.find("members", {"dataset": dataset_id, "part": part}, sort="_id")
         return [id_ for piece in slices for id_ in piece["labels"]]
 
+    def uses(self, label_id: str) -> list[tuple[str, Document]]:
+        """(part, record) of every dataset version that holds a label."""
+        pieces = self._documents.find("members", {"labels": label_id}, fields=["dataset", "part"])
+        found = [(str(d["part"]), self._one("datasets", d["dataset"])) for d in pieces]
+        return sorted(found, key=lambda use: str(use[1]["name"]))
+
     def dataset_part(self, dataset_id: str, part: str) -> list[LabelledConfiguration]:
         """The labelled configurations of ``train``, ``validation`` or ``test``."""
         ids = self.member_ids(dataset_id, part)
-        items = [item for batch in batches(ids) for item in self.labelled({"_id": {"$in": batch}})]
+        items = self.labelled_of(ids)
         if len(items) != len(ids):
             raise StoreError(
                 f"{len(ids) - len(items)} labels of {part} are missing", place=dataset_id
             )
         return items
+
+    def labelled_of(self, label_ids: Sequence[str]) -> list[LabelledConfiguration]:
+        """The labels of these ids that are there, in slices of that order."""
+        return [i for batch in batches(label_ids) for i in self.labelled({"_id": {"$in": batch}})]
 
     def diff(self, first: str, second: str) -> dict[str, Any]:
         """What the second version has that the first has not, and what changed its part."""
@@ -215,7 +242,7 @@ class Datasets(Labels):
     def _part_of(self, dataset_id: str) -> dict[str, str]:
         return {id_: part for part in PARTS for id_ in self.member_ids(dataset_id, part)}
 
-    def _members(self, dataset_id: str, fields: Sequence[str]) -> Iterator[tuple[str, Document]]:
+    def members(self, dataset_id: str, fields: Sequence[str]) -> Iterator[tuple[str, Document]]:
         """(part, fields of the label) of every member."""
         for part in PARTS:
             for batch in batches(self.member_ids(dataset_id, part)):
@@ -231,22 +258,50 @@ def dataset_id(theories: Sequence[str], lists: Mapping[str, Sequence[str]]) -> s
     return content_id("set", {"theory": theory, "split": dict(lists)})
 
 
+def linked(rules: Sequence[Sequence[str]]) -> list[str]:
+    """Groups in which items stay that any of `rules` (item -> group) keeps together.
+
+    A group is called by the smallest name that the first rule gives to its members.
+    """
+    n = len(rules[0])
+    links = []
+    for rule in rules:
+        first: dict[str, int] = {}
+        links += [(i, first.setdefault(group, i)) for i, group in enumerate(rule)]
+    rows, columns = np.array(links).T
+    graph = coo_array((np.ones(len(links), dtype=bool), (rows, columns)), shape=(n, n))
+    _, component = connected_components(graph, directed=False)
+    names: dict[int, str] = {}
+    for number, name in zip(component.tolist(), rules[0], strict=True):
+        names[number] = min(names.get(number, name), name)
+    return [names[number] for number in component.tolist()]
+
+
 def _deal(
     found: Sequence[Document],
     groups: Sequence[str],
-    fixed: Mapping[str, str],
+    known: Mapping[str, str],
     fractions: Sequence[float],
     seed: int,
 ) -> dict[str, list[str]]:
-    """Label ids per part: groups with a part keep it, the others are dealt."""
-    fresh = [i for i, group in enumerate(groups) if group not in fixed]
-    part_of = dict(fixed)
+    """Label ids per part: known labels stay, fresh ones follow their group or are dealt.
+
+    A fresh label that links groups of different parts goes to the training set.
+    """
+    part_of: dict[str, str] = {}
+    for document, group in zip(found, groups, strict=True):
+        part = known.get(document["_id"])
+        if part is not None and part_of.get(group, part) != part:
+            part = "train"
+        if part is not None:
+            part_of[group] = part
+    fresh = [i for i, group in enumerate(groups) if group not in part_of]
     if fresh:
-        dealt = _dealt(found, groups, fresh, fractions, seed, late=bool(fixed))
+        dealt = _dealt(found, groups, fresh, fractions, seed, late=bool(part_of))
         part_of |= {groups[i]: part for i, part in zip(fresh, dealt, strict=True)}
     lists: dict[str, list[str]] = {part: [] for part in PARTS}
     for document, group in zip(found, groups, strict=True):
-        lists[part_of[group]].append(document["_id"])
+        lists[known.get(document["_id"], part_of[group])].append(document["_id"])
     return lists
 
 

@@ -33,6 +33,18 @@ class Models(Shelf):
         """A model record by id, or the newest of a campaign."""
         return self._newest("models", {"_id": key, "campaign": key}, "created", "model")
 
+    def models(self, filter_: Mapping[str, Any]) -> list[Document]:
+        """Model records that match, oldest first."""
+        return list(self._documents.find("models", filter_, sort="created"))
+
+    def evaluated(self, model_id: str) -> str:
+        """The campaign whose newest evaluation is of this model, or an empty text."""
+        campaign = self._one("models", model_id)["campaign"]
+        for document in self._documents.find("evaluations", {"_id": campaign}):
+            if document["evaluation"].get("model_id") == model_id:
+                return str(campaign)
+        return ""
+
     def model_data(self, model_id: str) -> bytes:
         """The file of a model, verified."""
         return self.blob(self._one("models", model_id)["blob"])

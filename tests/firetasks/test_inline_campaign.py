@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import stand_ins
 
-from fw_nnp.core.errors import FwNnpError
+from fw_nnp.core.errors import FwNnpError, NotFound
 from fw_nnp.core.parsing import merged, parse
+from fw_nnp.core.records import label_id
 from fw_nnp.core.specs import CampaignSpec
+from fw_nnp.core.splits import PARTS
 from fw_nnp.firetasks.inline import run_inline
 from fw_nnp.firetasks.report import export_report, stored_evaluation
 from fw_nnp.properties.evaluation import report_json
+from fw_nnp.store.card import model_card
 from fw_nnp.store.memory import MemoryDocuments
+from fw_nnp.store.provenance import impact, trace
 from fw_nnp.store.store import Store
 
 
@@ -94,3 +99,83 @@ def test_a_gate_that_cannot_open_stops_with_numbers(tmp_path: Path) -> None:
     changes = {"relabel": {"min_distance": 0.99}}  # nearly every hot frame is refused
     with pytest.raises(FwNnpError, match="gate stays closed"):
         run(tmp_path, changes)
+
+
+# ---------------------------------------------------------------- provenance
+
+
+def below(tree: dict, kind: str) -> list[dict]:
+    """All nodes of a kind in a tree, whichever way it grows."""
+    children = [*tree.get("from", ()), *tree.get("to", ())]
+    mine = [tree] if tree["kind"] == kind else []
+    return mine + [node for child in children for node in below(child, kind)]
+
+
+def test_a_model_is_traced_down_to_the_potential(campaign: tuple[Store, list[str], Path]) -> None:
+    store, _, _ = campaign
+    tree = trace(store, "stand-in")
+    stages = [node["facts"]["stage"] for node in below(tree, "model")]
+    assert stages == ["finetune", "transfer", "pretrain"]
+    assert len(below(tree, "training spec")) == 3
+    (high, again, pool) = below(tree, "dataset")
+    assert high["id"] == again["id"] == store.dataset("stand-in")["_id"]
+    assert pool["facts"]["name"] == "stand-in-pool-v1"
+    runs = below(high, "sampler run")
+    labels = {label for run in runs for label in run["facts"]["labels"]}
+    members = [i for part in PARTS for i in store.member_ids(high["id"], part)]
+    assert labels == set(members)
+    potentials = {node["facts"]["engine"] for node in below(tree, "potential")}
+    assert potentials == {"emt"}
+    assert all(node["id"].startswith("thy-") for node in below(tree, "potential"))
+    json.dumps(tree, default=str)
+
+
+def test_a_label_is_followed_up_to_every_model(campaign: tuple[Store, list[str], Path]) -> None:
+    store, _, _ = campaign
+    label = store.member_ids(store.dataset("stand-in")["_id"], "train")[0]
+    tree = impact(store, label)
+    stages = {node["facts"]["stage"] for node in below(tree, "model")}
+    assert stages == {"transfer", "finetune"}
+    assert any(node["facts"].get("evaluation") == "stand-in" for node in below(tree, "model"))
+    with pytest.raises(NotFound, match="lbl-gone"):
+        impact(store, "lbl-gone")
+
+
+def test_the_model_card_says_what_the_model_is(campaign: tuple[Store, list[str], Path]) -> None:
+    store, _, _ = campaign
+    card = model_card(trace(store, "stand-in"), store.evaluation("stand-in"))
+    assert card.startswith("# stand-in / finetune")
+    assert store.dataset("stand-in")["_id"] in card
+    for heading in ("## Training", "### pretrain", "## Data", "## Errors"):
+        assert heading in card
+    assert "| all |" in card
+
+
+def test_a_label_that_comes_late_is_in_the_next_version(tmp_path: Path) -> None:
+    """The gate opens at 70 %; the last chunk comes when the dataset is frozen and trained on."""
+    store, _, spec = run(tmp_path, {"relabel": {"min_yield": 0.7}})
+    chunks = [s["key"] for s in store.steps("stand-in") if s["key"].startswith("relabel")]
+    labels = store._documents._collections["labels"]
+    steps = store._documents._collections["steps"]
+    (theory,) = store.dataset("stand-in")["theories"]
+    late = {label_id(c, theory) for c in store.chunk("stand-in", 0)}
+    whole = store.dataset("stand-in")["_id"]
+    split = {part: store.member_ids(whole, part) for part in PARTS}
+    # As if chunk 0 had been slow: its labels are not there, and the first version is without them.
+    for id_ in late:
+        del labels[id_]
+    del steps[f"stand-in/{chunks[0]}"]
+    store._documents._collections["datasets"].clear()
+    first = store.freeze_dataset(
+        "stand-in",
+        theories=[theory],
+        split={part: [i for i in ids if i not in late] for part, ids in split.items()},
+    )
+    env = {"scratch": str(tmp_path / "scratch"), "results": str(tmp_path / "results")}
+    run_inline(spec, store, base=tmp_path, env=env)
+    second = store.dataset("stand-in")
+    assert second["version"] == 2
+    assert second["parent"] == first
+    assert {i for p in PARTS for i in store.member_ids(second["_id"], p)} == {
+        i for ids in split.values() for i in ids
+    }
