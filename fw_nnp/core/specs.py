@@ -315,7 +315,7 @@ class StageSpec(Spec):
     """Patterns (fnmatch) of parameter names that stay as they are."""
     refit_energies: bool = True
     """Re-fit the reference energies to the new labels before the stage."""
-    epochs: PositiveInt = 100
+    epochs: PositiveInt = 300
     time_limit: Duration | None = None
     """Stop cleanly after so long, with the learning rate decayed to its end over this time."""
     optimizer: Literal["soap", "adamw"] = "soap"
