@@ -251,7 +251,9 @@ class RelabelSpec(Spec):
 class DatasetSpec(Spec):
     """The frozen dataset version."""
 
-    split_by: Literal["trajectory", "random"] = "trajectory"
+    split_by: Literal["trajectory", "near_duplicates", "random"] = "trajectory"
+    """What stays in one part: frames of one trajectory, or configurations whose neighbour
+    distances agree to 0.01 Å (for foreign data without trajectories)."""
     fractions: list[Fraction] = [0.8, 0.1, 0.1]
     """Train, validation, test."""
     seed: int = 1

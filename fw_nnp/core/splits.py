@@ -1,4 +1,4 @@
-"""Splits without leakage: train, validation and test parts that share no trajectory.
+"""Splits without leakage: parts that share no trajectory, or no near-duplicates.
 
 Whole groups are dealt out. The parts come as near to their fractions as the groups allow, in
 total and phase by phase, and every part has every phase of which there is enough.
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import SpecError
+from .near_duplicates import near_duplicate_groups
 from .records import FloatArray, LabelledConfiguration
 
 PARTS = ("train", "validation", "test")
@@ -23,7 +24,7 @@ def split(
     items: Sequence[LabelledConfiguration],
     fractions: Sequence[float],
     seed: int,
-    by: Literal["trajectory", "random"] = "trajectory",
+    by: Literal["trajectory", "near_duplicates", "random"] = "trajectory",
 ) -> tuple[list[LabelledConfiguration], list[LabelledConfiguration], list[LabelledConfiguration]]:
     """Train, validation and test items, each in the order of `items`.
 
@@ -33,6 +34,7 @@ def split(
         Three numbers that add up to 1; a part with fraction 0 stays empty.
     by
         ``trajectory``: no trajectory is cut (an item without one stands alone);
+        ``near_duplicates``: nearly equal configurations stay together, wherever they come from;
         ``random``: item by item, equal configurations together.
 
     Raises
@@ -40,14 +42,20 @@ def split(
     SpecError
         Fewer groups than parts.
     """
-    groups = [
-        (item.trajectory if by == "trajectory" else "") or item.configuration.id for item in items
-    ]
-    part = assign_parts(groups, [item.phase for item in items], fractions, seed)
+    part = assign_parts(_groups(items, by), [item.phase for item in items], fractions, seed)
     parts: tuple[list[LabelledConfiguration], ...] = ([], [], [])
     for item, index in zip(items, part, strict=True):
         parts[index].append(item)
     return parts[0], parts[1], parts[2]
+
+
+def _groups(items: Sequence[LabelledConfiguration], by: str) -> list[str]:
+    """What must not be cut, item by item."""
+    if by == "near_duplicates":
+        return near_duplicate_groups([item.configuration for item in items])
+    return [
+        (item.trajectory if by == "trajectory" else "") or item.configuration.id for item in items
+    ]
 
 
 def assign_parts(

@@ -1,0 +1,47 @@
+"""Verdicts and rows as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from .marks import Verdict
+
+
+def show_verdicts(title: str, found: Sequence[Verdict]) -> None:
+    """One line per mark: the numbers of every potential, what was to be reached, the verdict."""
+    table = Table(title=title, box=box.SIMPLE)
+    for column in ("mark", "unit", "found", "limit", "truth", "published", ""):
+        table.add_column(column, justify="left" if column in ("mark", "unit", "") else "right")
+    for verdict in found:
+        mark = verdict.marks[0]
+        words = {True: "passed", False: "missed", None: ""}
+        table.add_row(
+            mark.name,
+            mark.unit,
+            "  ".join(number(one.value) for one in verdict.marks),
+            number(mark.limit),
+            number(mark.truth),
+            number(mark.published),
+            words[verdict.passed],
+        )
+    Console().print(table)
+
+
+def show_rows(title: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Plain rows with equal keys."""
+    table = Table(title=title, box=box.SIMPLE)
+    for column in rows[0]:
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(*(number(v) if isinstance(v, float) else str(v) for v in row.values()))
+    Console().print(table)
+
+
+def number(value: float | None) -> str:
+    """Four digits."""
+    return "" if value is None else f"{value:.4g}"
