@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+QUANTITY_UNITS = {"energy": "meV/atom", "forces": "meV/Å", "stress": "GPa"}
+"""Of the errors in a history."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:

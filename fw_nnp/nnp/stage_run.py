@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+import fw_nnp
 from fw_nnp.core.errors import CheckpointMismatch, Diverged
 from fw_nnp.core.records import LabelledConfiguration
 from fw_nnp.core.specs import ModelSpec, StageSpec
 
 from . import checkpoint
-from .artefact import build, save_model
+from .artefact import build, model_id, save_model
 from .data import CellSet, read_cell, sample_of, shuffled, total_errors
 from .loss import QUANTITIES, Errors, Targets, errors, loss, residuals, unusable
 from .optimizers import make_optimizer
@@ -25,6 +26,7 @@ from .parameters import joined, write
 from .potential import Prediction
 from .progress import Clock, Counters, Progress, StageResult
 from .schedule import fraction_done, learning_rate, weight_decay
+from .training_data import describe
 from .transfer import freeze, refit_energies, take_over
 
 CHECKPOINT_SECONDS = 10.0
@@ -61,6 +63,8 @@ class StageRun:
             self.model = build(spec, elements, self.seed)
         else:
             self.model = take_over(start_from, spec, elements)
+        self.parent = model_id(start_from) if start_from else ""
+        self.data = describe(training)
         self.model.train()
         anchors = [p.detach().clone() for p in self.model.parameters()]
         if start_from is None:
@@ -261,7 +265,10 @@ class StageRun:
             "stage": self.stage.model_dump(mode="json"),
             "seed": self.seed,
             "identity": self.identity,
-            "cells": len(self.training),
+            "parent": self.parent,
+            "data": self.data,
+            "validation_cells": len(self.validation),
+            "versions": {"fw_nnp": fw_nnp.__version__, "torch": torch.__version__},
             "best_epoch": counters.best_epoch,
             "errors": counters.history[counters.best_epoch - 1] if counters.history else {},
             "complete": not stopped,
