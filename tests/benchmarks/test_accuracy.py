@@ -1,0 +1,75 @@
+"""The accuracy benchmark: its marks can be missed, its commands print what they promise."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT.parent / "shared" / "data"
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+from judging.marks import Mark, against, verdicts  # noqa: E402
+
+
+def test_a_mark_passes_up_to_its_limit_and_not_beyond():
+    assert Mark(name="x", unit="", value=0.5, limit=0.5).passed is True
+    assert Mark(name="x", unit="", value=0.5, limit=0.5, strict=True).passed is False
+    assert Mark(name="x", unit="", value=0.51, limit=0.5).passed is False
+    assert Mark(name="x", unit="", value=math.nan, limit=0.5).passed is False
+    assert Mark(name="x", unit="", value=9.0).passed is None
+
+
+def test_errors_are_counted_to_either_side_and_in_per_cent():
+    for value in (98.9, 101.1):
+        assert against("c11", "GPa", value, 100.0, limit=1.0).passed is False
+        assert against("c11", "GPa", value, 1000.0, limit=1.0).passed is False
+    assert against("c11", "GPa", 468.0, 472.0, limit=1.0, percent=True).passed is True
+
+
+def test_one_seed_that_misses_spoils_the_verdict():
+    good, bad = (Mark(name="x", unit="", value=v, limit=1.0) for v in (0.9, 1.1))
+    (verdict,) = verdicts([[good], [bad]])
+    assert verdict.passed is False
+    assert verdict.document()["mean"] == pytest.approx(1.0)
+    assert verdicts([[good], [good]])[0].passed is True
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="third-party data are not here")
+def test_molybdenum_is_trained_and_judged(capsys, tmp_path):
+    from accuracy import main
+
+    main(["mo", "--epochs", "1", "--threads", "1", "--out", str(tmp_path), "--json"])
+    document = json.loads(capsys.readouterr().out)
+    assert document == json.loads((tmp_path / "mo.json").read_text())
+    marks = {mark["name"]: mark for mark in document["marks"]}
+    assert marks["energy MAE, GAP's"]["limit"] == 2.24
+    assert marks["force MAE, goal"]["passed"] is False  # after one epoch
+    assert marks["C11, error in %"]["truth"] == 472.0
+    assert (tmp_path / "mo-1" / "model.pt").exists()
+    (training,) = document["trainings"]
+    assert training["training_configurations"] + training["validation_configurations"] == 194
+
+
+@pytest.mark.engines
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA.exists(), reason="third-party data are not here")
+@pytest.mark.skipif(shutil.which("lmp") is None, reason="no LAMMPS on PATH")
+def test_nickel_is_judged_by_the_potential_that_made_its_labels(capsys, tmp_path):
+    from accuracy import main
+
+    words = ["--epochs", "1", "--frames", "4", "--threads", "1", "--out", str(tmp_path), "--json"]
+    main(["ni", *words])
+    document = json.loads(capsys.readouterr().out)
+    assert document["truth"]["a0"] == pytest.approx(3.5162, abs=2e-4)
+    marks = {mark["name"]: mark for mark in document["marks"]}
+    for name, value in (("C11 at 0.1 %", 240.1), ("C12 at 0.1 %", 157.1), ("C44 at 0.1 %", 123.5)):
+        assert marks[name]["truth"] == pytest.approx(value, abs=0.2)
+    assert marks["vacancy"]["truth"] == pytest.approx(1.919, abs=0.01)
+    assert marks["bcc - fcc"]["truth"] == pytest.approx(43.0, abs=0.1)
+    assert marks["hcp - fcc"]["truth"] == pytest.approx(13.5, abs=0.1)
