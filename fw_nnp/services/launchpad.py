@@ -6,6 +6,7 @@ The file is FireWorks' own, so `lpad`, `rlaunch` and `qlaunch` read it as it sta
 from __future__ import annotations
 
 import logging
+import secrets
 import shutil
 import subprocess
 from pathlib import Path
@@ -193,6 +194,42 @@ def connect(path: Path, *, wait: float = 5.0) -> LaunchPad:
     from fireworks import LaunchPad  # slow to import, and only needed here
 
     return LaunchPad.from_dict(settings.model_dump())
+
+
+def add_reader(path: Path, name: str) -> LaunchpadFile:
+    """Give a MongoDB user `name` the right to read the database of a launchpad file, no more.
+
+    A user of that name gets a new password.
+
+    Returns
+    -------
+    LaunchpadFile
+        The settings with which that user connects.
+
+    Raises
+    ------
+    EngineError
+        The user of the launchpad file may not make users.
+    """
+    from pymongo.errors import OperationFailure
+
+    settings = read(path)
+    password = secrets.token_urlsafe(24)
+    role = {"role": "read", "db": settings.name}
+    source = settings.authsource or settings.name
+    try:
+        with _client(settings, wait=5.0) as client:
+            known = client[source].command("usersInfo", name)["users"]
+            command = "updateUser" if known else "createUser"
+            client[source].command(command, name, pwd=password, roles=[role])
+    except OperationFailure as error:
+        raise EngineError(
+            f"'{settings.username or 'no user'}' may not make users: {error}",
+            place=str(path),
+            remedy="ask who looks after the server, or use a launchpad file of its administrator",
+        ) from error
+    mine = {"username": name, "password": password, "authsource": source}
+    return settings.model_copy(update=mine)
 
 
 def prepare(launchpad: LaunchPad) -> None:

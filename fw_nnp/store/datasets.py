@@ -52,18 +52,7 @@ class Datasets(Labels):
                     place=f"dataset {series}",
                     remedy=f"use {twin['name']}: a version is known by its content",
                 )
-        members = (
-            {
-                "_id": f"{id_}/{part}/{start // SLICE:05d}",
-                "schema": SCHEMA,
-                "dataset": id_,
-                "part": part,
-                "labels": ids[start : start + SLICE],
-            }
-            for part, ids in lists.items()
-            for start in range(0, len(ids), SLICE)
-        )
-        self._documents.add("members", members)
+        self._documents.add("members", member_documents(id_, lists))
         while not self._documents.count("datasets", {"_id": id_}):
             self._add_version(id_, series, theories, lists, recipe or {})
         return id_
@@ -250,6 +239,19 @@ class Datasets(Labels):
                     "labels", {"_id": {"$in": batch}}, fields=fields
                 ):
                     yield part, document
+
+
+def member_documents(id_: str, lists: Mapping[str, Sequence[str]]) -> Iterator[Document]:
+    """Documents of ``members`` for sorted label ids per part."""
+    for part, ids in lists.items():
+        for start in range(0, len(ids), SLICE):
+            yield {
+                "_id": f"{id_}/{part}/{start // SLICE:05d}",
+                "schema": SCHEMA,
+                "dataset": id_,
+                "part": part,
+                "labels": list(ids[start : start + SLICE]),
+            }
 
 
 def dataset_id(theories: Sequence[str], lists: Mapping[str, Sequence[str]]) -> str:

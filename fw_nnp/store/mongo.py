@@ -8,9 +8,9 @@ from typing import Any
 
 import gridfs
 from bson.raw_bson import RawBSONDocument
-from pymongo import ASCENDING
+from pymongo import ASCENDING, IndexModel
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, OperationFailure
+from pymongo.errors import BulkWriteError, CollectionInvalid, OperationFailure
 from pymongo.write_concern import WriteConcern
 
 from fw_nnp.core.errors import NotFound, StoreError
@@ -38,23 +38,30 @@ class MongoDocuments:
     def prepare(self) -> None:
         there = set(self._database.list_collection_names())
         for name, collection in COLLECTIONS.items():
-            if name not in there:
-                self._create(name)
             # moderate: records of an older schema may still be joined by campaigns
-            rules = {"$jsonSchema": json_schema(name)}
-            self._database.command("collMod", name, validator=rules, validationLevel="moderate")
-            for fields in collection.indexes:
-                self._database[name].create_index([(field, ASCENDING) for field in fields])
-            for fields in collection.unique:
-                keys = [(field, ASCENDING) for field in fields]
-                self._database[name].create_index(keys, unique=True)
+            rules = {"validator": {"$jsonSchema": json_schema(name)}, "validationLevel": "moderate"}
+            if name in there or not self._create(name, rules):
+                self._database.command("collMod", name, **rules)
+            keys = [(fields, False) for fields in collection.indexes]
+            keys += [(fields, True) for fields in collection.unique]
+            indexes = [
+                IndexModel([(field, ASCENDING) for field in fields], unique=unique)
+                for fields, unique in keys
+            ]
+            if indexes:
+                self._database[name].create_indexes(indexes)
 
-    def _create(self, name: str) -> None:
+    def _create(self, name: str, rules: Mapping[str, Any]) -> bool:
+        """Make a collection; False where another process was faster."""
         try:
-            self._database.create_collection(name)
+            self._database.create_collection(name, **rules)
         except OperationFailure as error:
-            if error.code != _EXISTS:  # another process was faster
+            if error.code != _EXISTS:
                 raise
+            return False
+        except CollectionInvalid:
+            return False
+        return True
 
     def add(
         self,

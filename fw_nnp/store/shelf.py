@@ -24,6 +24,11 @@ class Shelf:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
 
+    @property
+    def documents(self) -> Documents:
+        """Where everything is kept, for those who look after it."""
+        return self._documents
+
     def _one(self, collection: str, id_: str) -> Document:
         for document in self._documents.find(collection, {"_id": id_}):
             return document
