@@ -17,7 +17,7 @@ ModelFile = Annotated[Path, typer.Option("--model", help="Model file.")]
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (relax, lammps):
+    for command in (relax, lammps, export_model, card):
         app.command(rich_help_panel="Potentials")(command)
 
 
@@ -117,3 +117,35 @@ def lammps(
     from fw_nnp.nnp.lammps_run import run_lammps
 
     run_lammps(file, arguments or [])
+
+
+def export_model(
+    model: Annotated[Path, typer.Argument(help="Model file.")],
+    result: Annotated[Path, typer.Argument(metavar="OUT", help="File to write, .pt2.")],
+) -> None:
+    """Write a model as a program of torch alone (torch.export), and its card beside it.
+
+    Example: `fw-nnp export-model al-potential/model.pt al.pt2`
+    """
+    from fw_nnp.nnp.export import export_model as write
+
+    err.print("exporting: takes about half a minute")
+    card_file = write(model, result)
+    out.print(f"program: {result}\ncard: {card_file}")
+
+
+def card(
+    model: Annotated[Path, typer.Argument(help="Model file.")],
+    json: AsJson = False,
+) -> None:
+    """What a model file says of itself: architecture, data, ranges, errors, limits, as Markdown.
+
+    Example: `fw-nnp card al-potential/model.pt`
+    """
+    from fw_nnp.nnp.artefact import model_id, read_card
+    from fw_nnp.nnp.card import model_card
+
+    if json:
+        print_json({"id": model_id(model), **read_card(model)})
+    else:
+        print(model_card(model), end="")

@@ -52,20 +52,21 @@ class AtomBatch:
 
     @property
     def n_atoms(self) -> int:
-        return len(self.species)
+        return self.species.shape[0]  # not len(), which torch.export takes for a constant
 
     @property
     def n_structures(self) -> int:
-        return len(self.volumes)
+        return self.volumes.shape[0]
 
     @property
     def n_species(self) -> int:
-        return (len(self.starts) - 1) // max(len(self.species), 1)
+        return (self.starts.shape[0] - 1) // max(self.n_atoms, 1)
 
     def centres(self) -> Tensor:
         """(E,) index of the atom that each pair belongs to."""
         counts = torch.diff(self.starts[:: self.n_species])
-        return torch.repeat_interleave(torch.arange(self.n_atoms, device=counts.device), counts)
+        atoms = torch.arange(self.n_atoms, device=counts.device)
+        return torch.repeat_interleave(atoms, counts, output_size=self.vectors.shape[0])
 
     def to(self, device: torch.device) -> AtomBatch:
         """The same on another device."""

@@ -29,6 +29,7 @@ from .potential import Potential
 from .repulsion import pair_repulsion
 
 ARGUMENTS = ("vectors", "starts", "neighbours", "reverse", "species")
+_MOST = 2**31 - 1  # what an int32 index reaches
 RESULTS = ("energies", "forces", "virials")
 
 
@@ -93,7 +94,7 @@ def export_model(path: Path, result: Path) -> Path:
     ladder(model.spec.l_max)  # found with autograd, which an export cannot trace
     n_species = len(model.elements)
     example = arguments_of(model, _example(model))
-    atoms, pairs = Dim("atoms", min=2), Dim("pairs", min=2)
+    atoms, pairs = Dim("atoms", min=2, max=_MOST), Dim("pairs", min=2, max=_MOST)
     dynamic = ({0: pairs}, {0: n_species * atoms + 1}, {0: pairs}, {0: pairs}, {0: atoms})
     try:
         with torch.no_grad():

@@ -40,7 +40,7 @@ def pair_gradients(h: Tensor, batch: AtomBatch, cutoff: float, n_basis: int, l_m
     """g_ij = dE_i/dr_ij (E, 3) eV/Å; not differentiable."""
     if not compiled(h):
         padded = pair_sums.pad(batch, cutoff, n_basis, l_max)
-        return pair_sums.pair_gradients(padded, h, len(batch.vectors), l_max)
+        return pair_sums.pair_gradients(padded, h, batch.vectors.shape[0], l_max)
     g = torch.empty_like(batch.vectors)
     constants = _constants(batch, cutoff, l_max)
     kernels.pair_gradients(

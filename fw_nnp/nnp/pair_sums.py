@@ -57,11 +57,20 @@ class Padded:
     slopes: Tensor
     harmonics: Tensor
 
+    def places(self, n_pairs: int) -> tuple[Tensor, Tensor]:
+        """Row and slot of each pair."""
+        counts = self.used.sum(1)
+        rows = torch.arange(counts.shape[0], device=counts.device)
+        rows = torch.repeat_interleave(rows, counts, output_size=n_pairs)
+        return rows, torch.arange(n_pairs, device=rows.device) - self.slots[rows, 0]
+
 
 def pad(batch: AtomBatch, cutoff: float, n_basis: int, l_max: int) -> Padded:
     """Slots and basis functions of a batch."""
     starts, counts = batch.starts[:-1], torch.diff(batch.starts)
-    columns = torch.arange(int(counts.max()), device=starts.device)
+    width = counts.max().clamp(min=1).item()
+    torch._check(width >= 1)  # said to torch.export, which cannot know
+    columns = torch.arange(width, device=starts.device)
     used = columns < counts[:, None]
     slots = torch.where(used, starts[:, None] + columns, 0)
     away = batch.vectors.new_tensor([cutoff, 0.0, 0.0])
@@ -97,8 +106,7 @@ def pair_gradients(padded: Padded, h: Tensor, n_pairs: int, l_max: int) -> Tenso
     across = (across * padded.values[:, :, None]).sum(1) * padded.inverse
     along = along - (padded.directions * across).sum(1, keepdim=True)
     gradients = across + padded.directions * along
-    flat = gradients.transpose(1, 2)[padded.used]
-    return gradients.new_empty(n_pairs, 3).index_copy(0, padded.slots[padded.used], flat)
+    return gradients.transpose(1, 2)[padded.places(n_pairs)]
 
 
 def transposed(padded: Padded, by_pairs: Tensor, n_species: int, l_max: int) -> Tensor:

@@ -89,3 +89,19 @@ def test_relax_refuses_what_is_no_structure(call, model, tmp_path: Path) -> None
     (tmp_path / "notes.txt").write_text("nothing\n")
     _, messages = call("relax", "notes.txt", "--model", model, code=2)
     assert "notes.txt: cannot be read" in messages
+
+
+def test_card_shows_what_the_model_was_trained_on(call, model) -> None:
+    printed, _ = call("card", model)
+    stored = json.loads(call("card", model, "--json")[0])
+    data = stored["training"]["data"]
+    assert data["cells"] == 24
+    assert data["elements"] == {"Al": 96}
+    assert stored["id"] in printed
+    for words in ("| atoms of Al | 96 |", "| started from | random numbers |", "| seed | 1 |"):
+        assert words in printed
+    low, high = data["ranges"]["volume"]
+    assert f"| volume (Å³/atom) | {low:.4g} to {high:.4g} |" in printed
+    assert 3.85**3 / 4 <= low < high <= 4.2**3 / 4
+    error = stored["training"]["errors"]["validation_forces"]
+    assert f"| forces (meV/Å), validation | {error:.3g} |" in printed
