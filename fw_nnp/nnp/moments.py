@@ -84,12 +84,8 @@ class Moments(Potential):
         moments = linear_forces.moments(batch, *self._basis)
         if len(self.elements) == 1:
             return self._of_element(0, moments)
-        present = torch.unique(batch.species).tolist()
-        groups = [torch.nonzero(batch.species == z)[:, 0] for z in present]
-        parts = [
-            self._of_element(z, moments[:, :, group])
-            for z, group in zip(present, groups, strict=True)
-        ]
+        groups = [torch.nonzero(batch.species == z)[:, 0] for z in range(len(self.elements))]
+        parts = [self._of_element(z, moments[:, :, group]) for z, group in enumerate(groups)]
         back = torch.argsort(torch.cat(groups))
         energies = torch.cat([part[0] for part in parts], dim=1)[:, back]
         return energies, torch.cat([part[1] for part in parts], dim=3)[..., back]
@@ -104,25 +100,27 @@ class Moments(Potential):
             (features - self.mean[species]) / self.deviation[species]
         )
         slopes = slopes / self.deviation[species]
-        of_power, of_third = slopes.split([len(power) // len(pairs), len(third) // len(pairs)], 1)
+        of_power, of_third = slopes.split([slopes.shape[1] - cubic.shape[1], cubic.shape[1]], 1)
         by_a = power_spectrum_slopes(a, of_power.flatten(0, 1))
         by_b = 3.0 * of_third.flatten(0, 1)[:, None] * thirds
-        halves = by_a.view(2, len(pairs), -1, moments[0].numel()).transpose(0, 1).flatten(1, 2)
-        h = torch.baddbmm(
-            pairs.mT @ halves, cubic.mT, by_b.view(len(pairs), -1, moments[0].numel())
-        )
-        return energies, h.view(-1, *moments.shape)
+        members = self.spec.members
+        halves = by_a.flatten(1).unflatten(0, (2, members, -1)).transpose(0, 1).flatten(1, 2)
+        cubed = by_b.flatten(1).unflatten(0, (members, -1))
+        h = torch.baddbmm(pairs.mT @ halves, cubic.mT, cubed)
+        return energies, h.unflatten(2, moments.shape[1:])
 
     def _densities(self, pairs: Tensor, cubic: Tensor, moments: Tensor) -> tuple[Tensor, Tensor]:
         """Both halves of all pairs (2 M n_radial, ...), and those to be cubed (M n_cubic, ...)."""
         halves = pairs.unflatten(1, (2, -1)).transpose(0, 1).flatten(0, 2)
-        flat = moments.flatten(1)
-        shape = moments.shape[1:]
-        return (halves @ flat).view(-1, *shape), (cubic.flatten(0, 1) @ flat).view(-1, *shape)
+        flat, shape = moments.flatten(1), moments.shape[1:]
+        return (
+            (halves @ flat).unflatten(1, shape),
+            (cubic.flatten(0, 1) @ flat).unflatten(1, shape),
+        )
 
     def _features(self, power: Tensor, third: Tensor) -> Tensor:
         """(M, features, A)."""
-        parts = [part.view(self.spec.members, -1, part.shape[1]) for part in (power, third)]
+        parts = [part.unflatten(0, (self.spec.members, -1)) for part in (power, third)]
         return torch.cat(parts, dim=1)
 
     def _contractions(self, species: int) -> tuple[Tensor, Tensor]:
