@@ -271,7 +271,7 @@ class ModelSpec(Spec):
     kind: str = "moments"
     """Name in MODELS, or ``package.module:attribute``."""
     cutoff: Length = 6.0
-    n_basis: PositiveInt = 10
+    n_basis: PositiveInt = 12
     """Radial basis functions (Chebyshev x cutoff) per element pair."""
     n_radial: PositiveInt = 16
     """Learned pairs of contractions of them; with `l_max` + 1 features each."""
