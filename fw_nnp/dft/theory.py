@@ -10,7 +10,9 @@ from pathlib import Path
 
 from fw_nnp.core.errors import LabelError, SpecError
 from fw_nnp.core.records import LevelOfTheory
-from fw_nnp.core.specs import EspressoSpec
+from fw_nnp.core.specs import EspressoSpec, VaspSpec
+
+from .vasp_input import vasp_theory
 
 SHIPPED = Path(__file__).parent / "pseudo"
 
@@ -24,8 +26,8 @@ class Pseudopotential:
     valence: float
 
 
-def theory_of(spec: EspressoSpec, *, base: Path) -> LevelOfTheory:
-    """Level of theory of pw.x: all settings that change the answer.
+def theory_of(spec: EspressoSpec | VaspSpec, *, base: Path) -> LevelOfTheory:
+    """Level of theory of pw.x or VASP: all settings that change the answer.
 
     Parameters
     ----------
@@ -37,6 +39,8 @@ def theory_of(spec: EspressoSpec, *, base: Path) -> LevelOfTheory:
     SpecError
         A pseudopotential is missing.
     """
+    if isinstance(spec, VaspSpec):
+        return vasp_theory(spec, base=base)
     without = {"code", "pseudo_dir", "pseudopotentials"}
     if not spec.version:
         without.add("version")

@@ -95,7 +95,7 @@ def filtered(handler: ErrorHandler, folder: Path, *, allow_physics: bool) -> dic
         shadow = str(_shadow(folder, Path(copy)))
         answer = handler.correct(directory=shadow)  # type: ignore[no-untyped-call]
     errors = [str(error) for error in answer["errors"]]
-    changes = changes_of(answer["actions"] or [])
+    changes = [c for c in changes_of(answer["actions"] or []) if _has_effect(c, folder)]
     may = [c for c in changes if allow_physics or c.kind in ("numerical", "resource")]
     refused = [c for c in changes if c not in may]
     if refused:
@@ -111,6 +111,19 @@ def more_steps(folder: Path) -> dict[str, Any] | None:
     action = {"dict": "INCAR", "action": {"_set": {"NELM": 2 * steps}}}
     change = Change("numerical", f"NELM = {2 * steps}", action)
     return apply(folder, ["scf_not_converged"], [change], [])
+
+
+def _has_effect(change: Change, folder: Path) -> bool:
+    """False where a tag has the value already or the file to delete is absent: no repair."""
+    action = change.action
+    if "file" in action:
+        return not change.text.startswith("delete") or (folder / str(action["file"])).exists()
+    if action["dict"] != "INCAR":
+        return True
+    incar = Incar.from_file(folder / "INCAR")
+    ((verb, tags),) = action["action"].items()
+    ((tag, value),) = tags.items()
+    return tag in incar if verb == "_unset" else str(incar.get(tag)) != str(value)
 
 
 def _sees(handler: ErrorHandler, folder: Path) -> bool:
@@ -184,4 +197,4 @@ def _settles(folder: Path) -> bool:
     if len(late) < 2:
         return True
     half = len(late) // 2
-    return max(late[half:]) < 0.5 * max(late[:half] or [float("inf")])
+    return max(late[half:]) <= 0.5 * max(late[:half])

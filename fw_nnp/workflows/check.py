@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fw_nnp.core.errors import SpecError
-from fw_nnp.core.specs import CampaignSpec, EmpiricalSpec, EspressoSpec, ImportSpec, VaspSpec
+from fw_nnp.core.specs import CampaignSpec, EmpiricalSpec, ImportSpec, VaspSpec
 from fw_nnp.dft.theory import theory_of
 from fw_nnp.potentials import make_potential
 from fw_nnp.services.engines import find_programs
@@ -22,12 +22,8 @@ def check_files(spec: CampaignSpec, *, base: Path) -> None:
     SpecError
         A file is missing or does not fit; names the key, the folder and the remedy.
     """
-    if isinstance(spec.relabel.theory, EspressoSpec):
+    if not isinstance(spec.relabel.theory, EmpiricalSpec):
         theory_of(spec.relabel.theory, base=base)
-    if isinstance(spec.relabel.theory, VaspSpec):
-        from fw_nnp.dft.vasp_input import vasp_theory
-
-        vasp_theory(spec.relabel.theory, base=base)
     for protocol in spec.sample.protocols:
         if isinstance(protocol, ImportSpec) and not (base / protocol.file).is_file():
             raise SpecError("no such file", place=f"sample.protocols: {base / protocol.file}")
