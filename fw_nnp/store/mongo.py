@@ -41,7 +41,7 @@ class MongoDocuments:
             # moderate: records of an older schema may still be joined by campaigns
             rules = {"validator": {"$jsonSchema": json_schema(name)}, "validationLevel": "moderate"}
             if name in there or not self._create(name, rules):
-                self._database.command("collMod", name, **rules)
+                self._database.command({"collMod": name, **rules})
             keys = [(fields, False) for fields in collection.indexes]
             keys += [(fields, True) for fields in collection.unique]
             indexes = [
