@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from fw_nnp.core.errors import SpecError
 from fw_nnp.core.records import LabelledConfiguration, LevelOfTheory
 from fw_nnp.core.registry import did_you_mean
 
-from . import asedb, extxyz, hdf5, mlearn
+from . import asedb, deepmd, extxyz, hdf5, mlearn, pymatgen_json
 from .description import ASE_UNITS, FileDescription
 from .frame import FileFrame, translate
 
@@ -25,12 +26,17 @@ READERS: Mapping[str, Reader] = {
     "hdf5": hdf5.read,
     "mlearn": mlearn.read,
     "ase-db": asedb.read,
+    "deepmd": deepmd.read,
+    "pymatgen": pymatgen_json.read,
 }
 WRITERS: Mapping[str, Writer] = {
     "extxyz": extxyz.write,
     "mace": extxyz.write_mace,
     "hdf5": hdf5.write,
     "ase-db": asedb.write,
+    "deepmd": deepmd.write,
+    "mlearn": mlearn.write,
+    "pymatgen": pymatgen_json.write,
 }
 SUFFIXES = {
     ".extxyz": "extxyz",
@@ -38,6 +44,8 @@ SUFFIXES = {
     ".h5": "hdf5",
     ".hdf5": "hdf5",
     ".db": "ase-db",
+    ".deepmd": "deepmd",
+    ".json": "pymatgen",
 }
 _BROKEN = (ValueError, KeyError, IndexError, TypeError, OSError, AttributeError, sqlite3.Error)
 
@@ -50,7 +58,8 @@ def read_labelled(
     Parameters
     ----------
     path
-        Extended XYZ, HDF5 in ANI style, mlearn JSON or an ASE database; known by its content.
+        Extended XYZ, HDF5 in ANI style, mlearn or pymatgen JSON, an ASE database or a folder
+        of DeePMD systems; known by its content.
     description
         Units, signs and species. Needed for HDF5 of others and for mlearn JSON; what it
         describes must then be in every frame.
@@ -119,8 +128,8 @@ def write_labelled(
     Parameters
     ----------
     file_format
-        ``extxyz``, ``mace`` (extxyz with ``REF_`` keys), ``hdf5`` or ``ase-db``; empty: by
-        the suffix of `path`.
+        ``extxyz``, ``mace`` (extxyz with ``REF_`` keys), ``hdf5``, ``ase-db``, ``deepmd`` (a
+        folder), ``mlearn`` or ``pymatgen``; empty: by the suffix of `path`.
 
     Returns
     -------
@@ -141,10 +150,14 @@ def write_labelled(
         count = WRITERS[name](partial, items)
         if count == 0:
             raise SpecError("nothing to write", place=str(path), remedy="choose other labels")
+        if partial.is_dir() and path.exists():
+            raise SpecError("the folder exists", place=str(path), remedy="choose another name")
         os.replace(partial, path)
     except (OSError, sqlite3.Error) as error:
         raise SpecError(f"cannot be written: {error}", place=str(path)) from error
     finally:
+        if partial.is_dir():
+            shutil.rmtree(partial)
         partial.unlink(missing_ok=True)
     return count
 
@@ -157,9 +170,21 @@ def foreign_theory(path: Path, description: FileDescription | None = None) -> Le
     meaning = _meaning(path, description)
     settings: dict[str, Any] = {"description": meaning.model_dump(mode="json")}
     if not meaning.theory:
-        with path.open("rb") as stream:
-            settings["sha256"] = hashlib.file_digest(stream, "sha256").hexdigest()
+        settings["sha256"] = _sha256(path)
     return LevelOfTheory(code="file", settings=settings)
+
+
+def _sha256(path: Path) -> str:
+    """Of a file, or of the names and contents of all files of a folder."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    state = hashlib.sha256()
+    for file in (file for file in files if file.is_file()):
+        with file.open("rb") as stream:
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        if file is path:
+            return content
+        state.update(f"{file.relative_to(path)} {content}\n".encode())
+    return state.hexdigest()
 
 
 def _meaning(path: Path, description: FileDescription | None) -> FileDescription:
@@ -167,9 +192,10 @@ def _meaning(path: Path, description: FileDescription | None) -> FileDescription
     if description is not None:
         return description
     name = file_format(path)
-    if name in ("extxyz", "ase-db"):
+    if name in ("extxyz", "ase-db", "deepmd"):
         return ASE_UNITS
-    embedded = hdf5.embedded_description(path) if name == "hdf5" else None
+    inside = {"hdf5": hdf5, "mlearn": mlearn, "pymatgen": pymatgen_json}[name]
+    embedded: FileDescription | None = inside.embedded_description(path)
     if embedded is None:
         raise SpecError(
             "the file does not say its units, nor the sign and order of its stress",
@@ -182,9 +208,11 @@ def _meaning(path: Path, description: FileDescription | None) -> FileDescription
 
 def file_format(path: Path) -> str:
     """The name in READERS of the format of `path`, told from its first bytes."""
+    if path.is_dir() and deepmd.is_system(path):
+        return "deepmd"
     try:
         with path.open("rb") as stream:
-            head = stream.read(256)
+            head = stream.read(2048)
     except OSError as error:
         raise SpecError(f"cannot be read: {error.strerror}", place=str(path)) from None
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
@@ -192,11 +220,18 @@ def file_format(path: Path) -> str:
     if head.startswith(b"SQLite format 3\0"):
         return "ase-db"
     if head.lstrip().startswith(b"["):
-        return "mlearn"
+        return "mlearn" if _mlearn_like(head, path) else "pymatgen"
     if head.split(b"\n", 1)[0].strip().isdigit():
         return "extxyz"
     raise SpecError(
-        "neither extended XYZ, HDF5, mlearn JSON nor an ASE database",
+        "neither extended XYZ, HDF5, mlearn or pymatgen JSON, DeePMD nor an ASE database",
         place=str(path),
         remedy="convert it with ase, for example `ase convert FILE out.extxyz`",
     )
+
+
+def _mlearn_like(head: bytes, path: Path) -> bool:
+    """mlearn's entries hold ``outputs``; pymatgen's say their class or hold the energy."""
+    if b"ComputedStructureEntry" in head:
+        return False
+    return b'"outputs"' in head or b'"outputs"' in path.read_bytes()
