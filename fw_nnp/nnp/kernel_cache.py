@@ -27,10 +27,13 @@ def find_place(package: Path = _HERE) -> None:
 
 
 def _writable(folder: Path) -> bool:
-    """Whether files can be made in `folder`, which may have to be made itself."""
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    """Whether a file can be made in `folder`, tried as numba does: permissions do not tell all."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def announce_compilation() -> None:
