@@ -12,6 +12,7 @@ from fw_nnp.core.parsing import parse
 from fw_nnp.core.specs import ModelSpec
 
 from . import checkpoint
+from .kernel_cache import announce_compilation
 from .models import MODELS
 from .potential import Potential
 
@@ -20,6 +21,7 @@ UNITS = {"energy": "eV", "length": "Å", "stress": "eV/Å³, positive in tension
 
 def build(spec: ModelSpec, elements: list[str], seed: int) -> Potential:
     """A fresh model of the kind that `spec` names."""
+    announce_compilation()
     return MODELS.get(spec.kind)(spec, elements, seed)
 
 
