@@ -97,11 +97,12 @@ def points(
             "atoms": len(cells) * cells.n_atoms,
             "neighbours": neighbours(cells),
             "cutoff": cells.cutoff,
-            "seconds": median(seconds),
-            "us_per_atom": 1e6 * median(seconds) / (len(cells) * cells.n_atoms),
+            "seconds": median(turn.seconds for turn in turns),
+            "core_seconds": median(turn.core_seconds for turn in turns),
+            "us_per_atom": 1e6 * median(t.seconds for t in turns) / (len(cells) * cells.n_atoms),
             "memory_mb": worker.memory_mb,
         }
-        for cells, worker, seconds in zip(sizes, workers, found.values(), strict=True)
+        for cells, worker, turns in zip(sizes, workers, found.values(), strict=True)
     ]
 
 

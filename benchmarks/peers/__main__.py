@@ -1,7 +1,8 @@
 """A worker: ``python -m peers MODULE TASK CELLS.npz``, spoken to in lines of JSON.
 
 It makes one step and says ``{"ready": true, ...}``. Then, for every ``{"steps": n}`` on its
-standard input, it makes n steps and answers ``{"seconds": [...]}``, and ends with its input.
+standard input, it makes n steps and answers with their ``seconds`` by the clock, their
+``core_seconds`` of processor time over all threads, and its ``memory_mb``. It ends with its input.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from .work import Cells
@@ -38,14 +40,16 @@ def main() -> None:
         more=work.more,
     )
     for line in sys.stdin:
-        seconds = [timed(work.step) for _ in range(json.loads(line)["steps"])]
-        say(seconds=seconds, memory_mb=memory_mb())
+        times = [timed(work.step) for _ in range(json.loads(line)["steps"])]
+        seconds, core_seconds = zip(*times, strict=True)
+        say(seconds=seconds, core_seconds=core_seconds, memory_mb=memory_mb())
 
 
-def timed(step) -> float:
-    start = time.perf_counter()
+def timed(step: Callable[[], object]) -> tuple[float, float]:
+    """Seconds by the clock, and of processor time."""
+    clock, processor = time.perf_counter(), time.process_time()
     step()
-    return time.perf_counter() - start
+    return time.perf_counter() - clock, time.process_time() - processor
 
 
 def memory_mb() -> float:

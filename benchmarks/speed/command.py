@@ -72,8 +72,8 @@ def measure(
         say=say,
     )
     try:
-        seconds = alternate(workers, rounds=asked.rounds, turn_s=asked.turn, say=say)
-        document["rows"] = rows(workers, seconds)
+        turns = alternate(workers, rounds=asked.rounds, turn_s=asked.turn, say=say)
+        document["rows"] = rows(workers, turns)
     finally:
         for worker in workers:
             worker.close()

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from .worker import WAIT_POLICY
 
-WIDTH = 140
+WIDTH = 160
 """Columns where the output is no terminal."""
 VERDICTS = {True: "met", False: "missed", None: "not measured"}
 
@@ -62,8 +62,11 @@ def results(document: dict[str, Any]) -> Table:
         caption_justify="left",
     )
     table.add_column("package", no_wrap=True)
-    table.add_column("what it is asked for", min_width=40)
-    for heading in ("µs/atom", "range", "x ours", "parameters", "memory, MB", "start, s"):
+    table.add_column("what it is asked for", min_width=36)
+    for heading in (
+        *("µs/atom", "range", "x ours", "core µs/atom", "x ours"),
+        *("parameters", "memory, MB", "start, s"),
+    ):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in document["rows"]:
         table.add_row(
@@ -72,6 +75,8 @@ def results(document: dict[str, Any]) -> Table:
             number(row["us_per_atom"]),
             f"{number(row['us_per_atom_lowest'])}-{number(row['us_per_atom_highest'])}",
             f"{row['ratio']:.2f}",
+            number(row["core_us_per_atom"]),
+            f"{row['core_ratio']:.2f}",
             "-" if row["parameters"] is None else f"{row['parameters']:,}",
             f"{row['memory_mb']:.0f}",
             f"{row['start_s']:.1f}",

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from .worker import Contestant, Worker, WorkerError
+from .worker import Contestant, Turn, Worker, WorkerError
 
 MOST_STEPS = 50
 
@@ -33,42 +33,38 @@ def start(
 
 def alternate(
     workers: Sequence[Worker], *, rounds: int, turn_s: float, say: Say
-) -> dict[str, list[float]]:
-    """Median seconds per step of every round, by name.
+) -> dict[str, list[Turn]]:
+    """What every worker took in every round, by name.
 
     In each round each worker makes as many steps as take it about `turn_s`, but three at least.
     """
     counts: dict[str, int] = {}
     for worker in workers:
-        counts[worker.contestant.name] = steps_for(turn_s, worker.steps(3))
-    found: dict[str, list[float]] = {name: [] for name in counts}
+        counts[worker.contestant.name] = steps_for(turn_s, worker.steps(3).seconds)
+    found: dict[str, list[Turn]] = {name: [] for name in counts}
     for number in range(rounds):
         say(f"round {number + 1} of {rounds}")
         for worker in workers:
             name = worker.contestant.name
-            found[name].append(median(worker.steps(counts[name])))
+            found[name].append(worker.steps(counts[name]))
     return found
 
 
-def steps_for(turn_s: float, seconds: Sequence[float]) -> int:
-    """Number of steps that fill a turn, if each takes as long as these did."""
-    return max(3, min(MOST_STEPS, round(turn_s / median(seconds))))
+def steps_for(turn_s: float, seconds: float) -> int:
+    """Number of steps that fill a turn, if each takes so long."""
+    return max(3, min(MOST_STEPS, round(turn_s / seconds)))
 
 
-def rows(workers: Sequence[Worker], seconds: dict[str, list[float]]) -> list[dict[str, Any]]:
+def rows(workers: Sequence[Worker], turns: dict[str, list[Turn]]) -> list[dict[str, Any]]:
     """What table and document say of each worker, in the order of the workers."""
-    per_atom = {}
-    for worker in workers:
-        name = worker.contestant.name
-        scale = 1e6 / worker.about["atoms_per_step"]
-        per_atom[name] = [scale * s for s in seconds[name]]
-    first = workers[0].contestant.name
+    per_atom = {worker.contestant.name: scaled(worker, turns) for worker in workers}
+    ours = per_atom[workers[0].contestant.name]
     return [
         {
             "name": worker.contestant.name,
             **{key: worker.about[key] for key in ("version", "computes", "settings")},
             "parameters": worker.about["parameters"],
-            **compared(per_atom[worker.contestant.name], per_atom[first]),
+            **compared(per_atom[worker.contestant.name], ours),
             "memory_mb": worker.memory_mb,
             "start_s": worker.start_s,
             **worker.about["more"],
@@ -77,15 +73,24 @@ def rows(workers: Sequence[Worker], seconds: dict[str, list[float]]) -> list[dic
     ]
 
 
-def compared(theirs: Sequence[float], ours: Sequence[float]) -> dict[str, float]:
+def scaled(worker: Worker, turns: dict[str, list[Turn]]) -> list[Turn]:
+    """The turns of a worker in µs per atom."""
+    scale = 1e6 / worker.about["atoms_per_step"]
+    return [Turn(*(scale * value for value in turn)) for turn in turns[worker.contestant.name]]
+
+
+def compared(theirs: Sequence[Turn], ours: Sequence[Turn]) -> dict[str, float]:
     """Median and range of some rounds, and the median of their ratios to ours.
 
     Ratios are taken within a round, where both have met the same machine.
     """
-    ratios = [a / b for a, b in zip(theirs, ours, strict=True)]
+    clock = [turn.seconds for turn in theirs]
+    pairs = list(zip(theirs, ours, strict=True))
     return {
-        "us_per_atom": median(theirs),
-        "us_per_atom_lowest": min(theirs),
-        "us_per_atom_highest": max(theirs),
-        "ratio": median(ratios),
+        "us_per_atom": median(clock),
+        "us_per_atom_lowest": min(clock),
+        "us_per_atom_highest": max(clock),
+        "ratio": median(a.seconds / b.seconds for a, b in pairs),
+        "core_us_per_atom": median(turn.core_seconds for turn in theirs),
+        "core_ratio": median(a.core_seconds / b.core_seconds for a, b in pairs),
     }

@@ -10,7 +10,8 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
 from peers.install import python_of
 
@@ -51,6 +52,16 @@ class Contestant:
     module: str
     task: str
     environment: str | None
+
+
+class Turn(NamedTuple):
+    """Medians over some steps: by the clock, and processor time over all threads.
+
+    Others on the machine stretch the first and hardly the second.
+    """
+
+    seconds: float
+    core_seconds: float
 
 
 class WorkerError(Exception):
@@ -94,14 +105,14 @@ class Worker:
         self.start_s = time.perf_counter() - start
         self.memory_mb = 0.0
 
-    def steps(self, count: int) -> list[float]:
-        """Seconds of each of `count` steps."""
+    def steps(self, count: int) -> Turn:
+        """Make `count` steps."""
         assert self.child.stdin is not None
         self.child.stdin.write(json.dumps({"steps": count}) + "\n")
         self.child.stdin.flush()
         answer = self._answer(TURN_LIMIT)
         self.memory_mb = answer["memory_mb"]
-        return answer["seconds"]
+        return Turn(median(answer["seconds"]), median(answer["core_seconds"]))
 
     def close(self) -> None:
         """End it."""

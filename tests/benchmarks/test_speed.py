@@ -16,7 +16,7 @@ from speed.cells import make_cells
 from speed.command import run
 from speed.goals import Goal, judge
 from speed.rounds import compared, steps_for
-from speed.worker import Contestant, Worker, WorkerError
+from speed.worker import Contestant, Turn, Worker, WorkerError
 
 QUICK = ["--cells", "32", "--rounds", "2", "--turn", "0.01", "--threads", "1", "--json"]
 
@@ -35,6 +35,7 @@ def test_our_own_worker(tmp_path, capsys):
     assert row["ratio"] == 1.0
     assert row["us_per_atom_lowest"] <= row["us_per_atom"] <= row["us_per_atom_highest"]
     assert 0 < row["stored_kb_per_atom"] <= 1.5, "what the default keeps of a cell"
+    assert row["core_ratio"] == 1.0
     assert row["parameters"] > 0
     assert row["memory_mb"] > 50
     assert row["start_s"] > 0
@@ -55,7 +56,9 @@ def test_our_other_tasks(task, cells, tmp_path):
     contestant = Contestant("ours", "ours", task, None)
     worker = Worker(contestant, tmp_path / "cells.npz", threads=1, environments=tmp_path)
     try:
-        assert len(worker.steps(3)) == 3
+        turn = worker.steps(3)
+        assert turn.seconds > 0
+        assert 0 < turn.core_seconds
         assert worker.about["atoms_per_step"] == 64
         assert "neighbour list" in worker.about["computes"]
     finally:
@@ -74,16 +77,18 @@ def test_a_worker_that_fails_says_why(cells, tmp_path):
 
 def test_ratios_are_taken_within_a_round():
     """The machine was busy in the second round; who was slower is the same in all."""
-    ours, theirs = [1.0, 10.0, 1.0], [3.0, 30.0, 4.0]
+    ours = [Turn(1.0, 2.0), Turn(10.0, 2.0), Turn(1.0, 4.0)]
+    theirs = [Turn(3.0, 6.0), Turn(30.0, 6.0), Turn(4.0, 20.0)]
     found = compared(theirs, ours)
     assert found["us_per_atom"] == 4.0
     assert (found["us_per_atom_lowest"], found["us_per_atom_highest"]) == (3.0, 30.0)
     assert found["ratio"] == 3.0
+    assert (found["core_us_per_atom"], found["core_ratio"]) == (6.0, 3.0)
 
 
 @pytest.mark.parametrize(("seconds", "steps"), [(0.1, 10), (5.0, 3), (1e-5, 50)])
 def test_a_turn_has_a_few_steps(seconds, steps):
-    assert steps_for(1.0, [seconds] * 3) == steps
+    assert steps_for(1.0, seconds) == steps
 
 
 def test_goals_are_judged():
