@@ -33,6 +33,7 @@ class Moments(Potential):
     ``.bias``. Members share the moments and nothing else.
     """
 
+    spec: ModelSpec
     mean: Tensor
     deviation: Tensor
     conditioner: Tensor

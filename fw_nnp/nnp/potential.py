@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from fw_nnp.core.specs import ModelSpec
+from fw_nnp.core.specs import AnyModelSpec
 
 from . import pair_sums
 from .batch import AtomBatch
@@ -47,9 +48,12 @@ class Potential(nn.Module):
         Of the random numbers at the start.
     """
 
+    smoothness: ClassVar[int] = 3
+    """Derivatives of the energy that are continuous where a neighbour crosses the cutoff."""
+
     reference: Tensor
 
-    def __init__(self, spec: ModelSpec, elements: list[str], seed: int) -> None:
+    def __init__(self, spec: AnyModelSpec, elements: list[str], seed: int) -> None:
         super().__init__()
         self.spec = spec
         self.elements = list(elements)

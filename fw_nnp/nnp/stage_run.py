@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fw_nnp.core.errors import CheckpointMismatch, Diverged
 from fw_nnp.core.records import LabelledConfiguration
-from fw_nnp.core.specs import ModelSpec, StageSpec
+from fw_nnp.core.specs import AnyModelSpec, StageSpec
 
 from . import checkpoint
 from .artefact import build, save_model
@@ -49,7 +49,7 @@ class StageRun:
 
     def set_up(
         self,
-        spec: ModelSpec,
+        spec: AnyModelSpec,
         training: Sequence[LabelledConfiguration],
         validation: Sequence[LabelledConfiguration],
         start_from: Path | None,
