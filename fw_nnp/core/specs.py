@@ -14,7 +14,8 @@ from .model_specs import AniSpec as AniSpec
 from .model_specs import AnyModelSpec as AnyModelSpec
 from .model_specs import ModelSpec as ModelSpec
 from .registry import did_you_mean
-from .spec import Fraction, Name, PositiveInt
+from .spec import Fraction, Name
+from .spec import PositiveInt as PositiveInt
 from .spec import Spec as Spec
 from .units import Duration, Energy, Length, Pressure, ReciprocalLength, Temperature, Time
 
