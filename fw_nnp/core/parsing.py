@@ -15,6 +15,7 @@ from .registry import did_you_mean
 from .specs import Spec
 
 SpecT = TypeVar("SpecT", bound=Spec)
+MODEL_TAGS = ("ModelSpec", "AniSpec")
 
 
 def parse(kind: type[SpecT], data: Any, *, place: str) -> SpecT:
@@ -35,7 +36,7 @@ def _spec_error(kind: type[BaseModel], error: ValidationError, place: str) -> Sp
     lines = []
     remedy = ""
     for item in error.errors(include_url=False):
-        tags = ("melt_quench", "strain", "rattle", "import", "espresso", "empirical")
+        tags = ("melt_quench", "strain", "rattle", "import", "espresso", "empirical", *MODEL_TAGS)
         path = [str(part) for part in item["loc"]]
         shown = ".".join(part for i, part in enumerate(path) if not (i and part in tags))
         message = item["msg"].removeprefix("Value error, ")
@@ -52,13 +53,18 @@ def _known_keys(kind: type[BaseModel], path: list[str]) -> list[str]:
     schema = kind.model_json_schema()
     node: Any = schema
     for part in [*path, None]:
-        while "$ref" in node or "discriminator" in node or "anyOf" in node:
+        while "$ref" in node or "discriminator" in node or "anyOf" in node or "oneOf" in node:
             if "$ref" in node:
                 node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
             elif "discriminator" in node:
                 if part not in node["discriminator"]["mapping"]:
                     return []
                 node = {"$ref": node["discriminator"]["mapping"][part]}
+                part = None
+            elif "oneOf" in node:  # of models, whose tags are the names of their specs
+                if part not in MODEL_TAGS:
+                    return []
+                node = schema["$defs"][part]
                 part = None
             else:
                 node = next((n for n in node["anyOf"] if "$ref" in n), {})

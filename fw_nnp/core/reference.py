@@ -86,7 +86,7 @@ def _default(node: Schema, required: bool) -> str:
     value = node.get("default")
     if value in (None, "", {}, []):
         return "none"
-    if "$ref" in node:
+    if "$ref" in node or "oneOf" in node:
         return "as below"
     return f"`{json.dumps(value, ensure_ascii=False)}`"
 

@@ -8,23 +8,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from .model_specs import AniSpec as AniSpec
+from .model_specs import AnyModelSpec as AnyModelSpec
+from .model_specs import ModelSpec as ModelSpec
 from .registry import did_you_mean
+from .spec import Fraction, Name
+from .spec import PositiveInt as PositiveInt
+from .spec import Spec as Spec
 from .units import Duration, Energy, Length, Pressure, ReciprocalLength, Temperature, Time
-
-PositiveInt = Annotated[int, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-
-
-class Spec(BaseModel):
-    """Base: frozen, no unknown keys, no silent conversion of types."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
-    )
-
 
 # ---------------------------------------------------------------- sampling
 
@@ -265,28 +258,6 @@ class DatasetSpec(Spec):
         return self
 
 
-class ModelSpec(Spec):
-    """Architecture of the potential."""
-
-    kind: str = "moments"
-    """Name in MODELS, or ``package.module:attribute``."""
-    cutoff: Length = 6.0
-    n_basis: PositiveInt = 12
-    """Radial basis functions (Chebyshev x cutoff) per element pair."""
-    n_radial: PositiveInt = 16
-    """Learned pairs of contractions of them; with `l_max` + 1 features each."""
-    l_max: Annotated[int, Field(ge=0, le=6)] = 4
-    """Largest angular degree."""
-    n_cubic: Annotated[int, Field(ge=0)] = 16
-    """Learned densities whose cube is a feature, in which an atom sees three neighbours at once."""
-    hidden: list[PositiveInt] = [32, 32]
-    """Units of the hidden layers, per element."""
-    members: PositiveInt = 1
-    """Size of the committee: networks that are trained together and tell how uncertain they are."""
-    repulsion: bool = True
-    """Fixed ZBL repulsion well below bonding distances."""
-
-
 class LossWeights(Spec):
     """Weights of the mean squared errors in eV/atom, eV/Å and GPa."""
 
@@ -341,7 +312,7 @@ class StageSpec(Spec):
 class TrainSpec(Spec):
     """Model, stages and seed."""
 
-    model: ModelSpec = ModelSpec()
+    model: AnyModelSpec = ModelSpec()
     stages: list[StageSpec]
     seed: int = 1
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from fw_nnp.core.errors import CheckpointMismatch
 from fw_nnp.core.hashing import digest
+from fw_nnp.core.model_specs import AnyModelSpec, spec_of
 from fw_nnp.core.parsing import parse
-from fw_nnp.core.specs import ModelSpec
 
 from . import checkpoint
 from .kernel_cache import announce_compilation
@@ -19,7 +19,7 @@ from .potential import Potential
 UNITS = {"energy": "eV", "length": "Å", "stress": "eV/Å³, positive in tension"}
 
 
-def build(spec: ModelSpec, elements: list[str], seed: int) -> Potential:
+def build(spec: AnyModelSpec, elements: list[str], seed: int) -> Potential:
     """A fresh model of the kind that `spec` names."""
     announce_compilation()
     return MODELS.get(spec.kind)(spec, elements, seed)
@@ -41,7 +41,7 @@ def load_model(path: Path) -> Potential:
     """The model of a file that `save_model` wrote, in evaluation mode."""
     content = _model_file(path)
     card = json.loads(content["card"])
-    spec = parse(ModelSpec, card["model"], place=str(path))
+    spec = parse(spec_of(card["model"]["kind"]), card["model"], place=str(path))
     model = build(spec, card["elements"], seed=0)
     try:
         model.load_state_dict(content["state"])

@@ -23,12 +23,9 @@ from fw_nnp.core.records import Configuration
 from .artefact import load_model, model_id, read_card
 from .batch import AtomBatch, geometry
 from .card import model_card
-from .harmonics import ladder
-from .invariants import L_CUBIC
 from .pair_sums import forces_and_virials
 from .potential import Potential
 from .repulsion import pair_repulsion
-from .sphere import quadrature
 
 ARGUMENTS = ("vectors", "starts", "neighbours", "reverse", "species")
 _MOST = 2**31 - 1  # what an int32 index reaches
@@ -93,9 +90,7 @@ def export_model(path: Path, result: Path) -> Path:
         The model cannot be exported.
     """
     model = load_model(path).double().requires_grad_(False)
-    # constants that are kept once found must be found outside of the trace
-    ladder(model.spec.l_max)
-    quadrature(min(model.spec.l_max, L_CUBIC))
+    model.find_constants()
     n_species = len(model.elements)
     example = arguments_of(model, _example(model))
     atoms, pairs = Dim("atoms", min=2, max=_MOST), Dim("pairs", min=2, max=_MOST)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from fw_nnp.core.hashing import canonical_json, digest
 from fw_nnp.core.records import LabelledConfiguration
-from fw_nnp.core.specs import ModelSpec, StageSpec
+from fw_nnp.core.specs import AnyModelSpec, StageSpec
 
 
 def identity_of(
     stage: StageSpec,
-    model: ModelSpec,
+    model: AnyModelSpec,
     training: Sequence[LabelledConfiguration],
     validation: Sequence[LabelledConfiguration],
     seed: int,

@@ -9,4 +9,6 @@ from fw_nnp.core.registry import Registry
 if TYPE_CHECKING:
     from .potential import Potential
 
-MODELS: Registry[type[Potential]] = Registry("model", {"moments": "fw_nnp.nnp.moments:Moments"})
+MODELS: Registry[type[Potential]] = Registry(
+    "model", {"moments": "fw_nnp.nnp.moments:Moments", "ani": "fw_nnp.nnp.ani:Ani"}
+)

@@ -19,10 +19,12 @@ from fw_nnp.core.specs import ModelSpec
 
 from . import linear_forces
 from .batch import AtomBatch
-from .invariants import cubes, power_spectrum, power_spectrum_slopes
+from .harmonics import ladder
+from .invariants import L_CUBIC, cubes, power_spectrum, power_spectrum_slopes
 from .network import Network
 from .potential import Potential
 from .radial import radial_functions
+from .sphere import quadrature
 
 
 class Moments(Potential):
@@ -33,6 +35,7 @@ class Moments(Potential):
     ``.bias``. Members share the moments and nothing else.
     """
 
+    spec: ModelSpec
     mean: Tensor
     deviation: Tensor
     conditioner: Tensor
@@ -56,6 +59,10 @@ class Moments(Potential):
         self.register_buffer("mean", torch.zeros(shape))
         self.register_buffer("deviation", torch.ones(shape))
         self.register_buffer("conditioner", torch.eye(spec.n_basis))
+
+    def find_constants(self) -> None:
+        ladder(self.spec.l_max)
+        quadrature(min(self.spec.l_max, L_CUBIC))
 
     def atomic_energies(self, batch: AtomBatch) -> Tensor:
         return self._sensitivities(batch)[0].mean(0)

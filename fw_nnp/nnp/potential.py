@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from fw_nnp.core.specs import ModelSpec
+from fw_nnp.core.specs import AnyModelSpec
 
 from . import pair_sums
 from .batch import AtomBatch
@@ -47,9 +48,12 @@ class Potential(nn.Module):
         Of the random numbers at the start.
     """
 
+    smoothness: ClassVar[int] = 3
+    """Derivatives of the energy that are continuous where a neighbour crosses the cutoff."""
+
     reference: Tensor
 
-    def __init__(self, spec: ModelSpec, elements: list[str], seed: int) -> None:
+    def __init__(self, spec: AnyModelSpec, elements: list[str], seed: int) -> None:
         super().__init__()
         self.spec = spec
         self.elements = list(elements)
@@ -59,17 +63,21 @@ class Potential(nn.Module):
     def adapt(self, batch: AtomBatch) -> None:
         """Fit scales and offsets of the features to a typical batch, once."""
 
+    def find_constants(self) -> None:
+        """Find what is kept once found: it must not be found while a program is traced."""
+
     def atomic_energies(self, batch: AtomBatch) -> Tensor:
         """(A,) eV without reference energies; differentiable in `batch.vectors`."""
         raise NotImplementedError
 
     def pair_gradients(self, batch: AtomBatch) -> tuple[Tensor, Tensor]:
         """Atomic energies (A,) and g_ij = dE_i/dr_ij (E, 3) eV/Å."""
+        training = torch.is_grad_enabled() and self.training
         with torch.enable_grad():
             vectors = batch.vectors.detach().requires_grad_()
             energies = self.atomic_energies(replace(batch, vectors=vectors))
-            (g,) = torch.autograd.grad(energies.sum(), vectors, create_graph=self.training)
-        return energies, g
+            (g,) = torch.autograd.grad(energies.sum(), vectors, create_graph=training)
+        return energies if training else energies.detach(), g
 
     def evaluate(self, batch: AtomBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Atomic energies (A,), forces (A, 3) and virials (A, 3, 3).

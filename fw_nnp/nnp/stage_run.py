@@ -15,7 +15,7 @@ from torch import Tensor
 import fw_nnp
 from fw_nnp.core.errors import CheckpointMismatch, Diverged
 from fw_nnp.core.records import LabelledConfiguration
-from fw_nnp.core.specs import ModelSpec, StageSpec
+from fw_nnp.core.specs import AnyModelSpec, StageSpec
 
 from . import checkpoint
 from .artefact import build, model_id, save_model
@@ -51,7 +51,7 @@ class StageRun:
 
     def set_up(
         self,
-        spec: ModelSpec,
+        spec: AnyModelSpec,
         training: Sequence[LabelledConfiguration],
         validation: Sequence[LabelledConfiguration],
         start_from: Path | None,

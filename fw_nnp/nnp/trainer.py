@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fw_nnp.core.errors import TrainingError
 from fw_nnp.core.records import LabelledConfiguration
-from fw_nnp.core.specs import ModelSpec, StageSpec
+from fw_nnp.core.specs import AnyModelSpec, StageSpec
 
 from .identity import identity_of
 from .progress import Progress, StageResult
@@ -16,7 +16,7 @@ from .stage_run import StageRun
 
 def train_stage(
     stage: StageSpec,
-    model: ModelSpec,
+    model: AnyModelSpec,
     training: Sequence[LabelledConfiguration],
     validation: Sequence[LabelledConfiguration],
     directory: Path,

@@ -10,14 +10,14 @@ import torch
 
 from fw_nnp.core.errors import SpecError
 from fw_nnp.core.registry import did_you_mean
-from fw_nnp.core.specs import ModelSpec
+from fw_nnp.core.specs import AnyModelSpec
 
 from .artefact import load_model
 from .data import CellSet
 from .potential import Potential
 
 
-def take_over(path: Path, spec: ModelSpec, elements: Sequence[str]) -> Potential:
+def take_over(path: Path, spec: AnyModelSpec, elements: Sequence[str]) -> Potential:
     """The model at `path` to go on from; its architecture must be `spec`.
 
     Raises
@@ -28,7 +28,7 @@ def take_over(path: Path, spec: ModelSpec, elements: Sequence[str]) -> Potential
     model = load_model(path)
     if model.spec != spec:
         theirs, ours = model.spec.model_dump(), spec.model_dump()
-        differing = [name for name in ours if ours[name] != theirs[name]]
+        differing = [name for name in ours if ours[name] != theirs.get(name)]
         raise SpecError(
             f"a stage cannot change the architecture: {', '.join(differing)} differ",
             place=str(path),

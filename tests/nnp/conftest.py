@@ -12,7 +12,7 @@ from ase.calculators.emt import EMT
 
 from fw_nnp.core.atoms import from_atoms, label_from_calculator
 from fw_nnp.core.records import Configuration, LabelledConfiguration
-from fw_nnp.core.specs import ModelSpec, StageSpec
+from fw_nnp.core.specs import AniSpec, ModelSpec, StageSpec
 from fw_nnp.nnp import train_stage
 from fw_nnp.nnp.artefact import build
 from fw_nnp.nnp.batch import join
@@ -20,6 +20,7 @@ from fw_nnp.nnp.data import read_configuration
 from fw_nnp.nnp.models import MODELS
 
 SMALL = {"cutoff": 4.5, "n_basis": 6, "n_radial": 4, "l_max": 3, "n_cubic": 3, "hidden": [12, 8]}
+SMALL_ANI = AniSpec(kind="ani", cutoff=4.5, angular_cutoff=3.6, hidden=[12, 8], repulsion=True)
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +47,8 @@ def model(request):
     """Every registered model, two elements, float64, with features adapted to some cells."""
     if request.param == "committee":
         spec = ModelSpec(members=3, **SMALL)
+    elif request.param == "ani":
+        spec = SMALL_ANI
     else:
         spec = ModelSpec(kind=request.param, **SMALL)
     model = build(spec, ["Al", "Ni"], 3).double()
