@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 from ase import units
 from ase.build import bulk
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import FIRE
 from small_model import aluminium
@@ -62,10 +61,12 @@ def relax_with_ase(model: Path, starts: list[Configuration]) -> list[float]:
 def move_with_ase(model: Path, starts: list[Configuration]) -> None:
     """Constant energy at 300 K."""
     calculator = load_calculator(model)
+    rng = np.random.default_rng(0)
     for start in starts:
         atoms = to_atoms(start)
         atoms.calc = calculator
-        MaxwellBoltzmannDistribution(atoms, temperature_K=300)
+        spread = np.sqrt(300.0 * units.kB * atoms.get_masses())[:, None]
+        atoms.set_momenta(spread * rng.standard_normal((len(atoms), 3)))
         VelocityVerlet(atoms, timestep=2 * units.fs).run(MD_STEPS)
 
 

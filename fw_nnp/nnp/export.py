@@ -1,7 +1,7 @@
 """A model as a program of torch alone: ``torch.export``, with any number of atoms and pairs.
 
-What is loaded with ``torch.export.load(path).module()`` takes (positions of the pairs' vectors and
-not the cell): `ARGUMENTS`, and gives `RESULTS`. Repulsion and reference energies are in it.
+``torch.export.load(path).module()`` takes the tensors `ARGUMENTS`, which are those of `AtomBatch`,
+and gives the tensors `RESULTS`. Repulsion and reference energies are in it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ase.data import atomic_numbers
 from torch import Tensor, nn
 from torch.export import Dim
 
-from fw_nnp.core.errors import TrainingError
+from fw_nnp.core.errors import SpecError, TrainingError
 from fw_nnp.core.records import Configuration
 
 from .artefact import load_model, model_id, read_card
@@ -86,9 +86,13 @@ def export_model(path: Path, result: Path) -> Path:
 
     Raises
     ------
+    SpecError
+        No folder to write to.
     TrainingError
         The model cannot be exported.
     """
+    if not result.parent.is_dir():
+        raise SpecError("no such folder", place=str(result.parent), remedy="make it first")
     model = load_model(path).double().requires_grad_(False)
     model.find_constants()
     n_species = len(model.elements)

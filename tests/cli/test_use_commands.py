@@ -105,3 +105,16 @@ def test_card_shows_what_the_model_was_trained_on(call, model) -> None:
     assert 3.85**3 / 4 <= low < high <= 4.2**3 / 4
     error = stored["training"]["errors"]["validation_forces"]
     assert f"| forces (meV/Å), validation | {error:.3g} |" in printed
+
+
+def test_lammps_hands_its_arguments_on_and_refuses_clearly(call, model, tmp_path: Path) -> None:
+    """Only what needs no LAMMPS; the rest is in tests/nnp/test_lammps_run.py."""
+    (tmp_path / "in.al").write_text("units metal\nrun 1\n")
+    _, messages = call("lammps", "in.al", "--", "-var", "T", "300", code=2)
+    assert "in.al: no pair_style fw_nnp in it" in messages
+    assert "pair_coeff * *" in messages
+
+
+def test_export_to_nowhere_is_refused(call, model) -> None:
+    _, messages = call("export-model", model, "gone/al.pt2", code=2)
+    assert "gone: no such folder" in messages
