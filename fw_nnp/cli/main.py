@@ -14,7 +14,7 @@ import typer
 
 from fw_nnp.core.errors import FwNnpError
 
-from . import campaign, data, demo, server, training
+from . import campaign, data, datasets, demo, server, store, training
 from .common import err
 
 app = typer.Typer(
@@ -25,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for module in (server, campaign, data, training, demo):
+for module in (server, store, campaign, data, datasets, training, demo):
     module.register(app)
 
 
