@@ -30,14 +30,29 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 LAUNCHPAD_FILE = Path("my_launchpad.yaml")
 
 
-def open_launchpad(path: Path) -> tuple[LaunchPad, Store]:
-    """FireWorks' launchpad and the store beside it."""
+def open_launchpad(path: Path, *, any_schema: bool = False) -> tuple[LaunchPad, Store]:
+    """FireWorks' launchpad and the store beside it.
+
+    Raises
+    ------
+    StoreError
+        The records are of an older schema, unless `any_schema` is welcome.
+    """
+    from fw_nnp.core.errors import StoreError
     from fw_nnp.services.launchpad import connect
+    from fw_nnp.store.migrate import outdated
     from fw_nnp.store.mongo import MongoDocuments
     from fw_nnp.store.store import Store
 
     launchpad = connect(path)
-    return launchpad, Store(MongoDocuments(launchpad.db))
+    store = Store(MongoDocuments(launchpad.db))
+    if not any_schema and outdated(store.documents):
+        raise StoreError(
+            "the store has records of an older version of fw_nnp",
+            place=str(path),
+            remedy="fw-nnp store backup FILE, then fw-nnp store migrate",
+        )
+    return launchpad, store
 
 
 def print_json(value: Any) -> None:

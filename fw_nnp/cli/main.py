@@ -14,7 +14,7 @@ import typer
 
 from fw_nnp.core.errors import FwNnpError
 
-from . import campaign, data, demo, labels, server, training, use
+from . import campaign, data, datasets, demo, labels, server, store, training, use
 from .common import err
 
 app = typer.Typer(
@@ -25,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for module in (server, campaign, data, labels, training, use, demo):
+for module in (server, store, campaign, data, datasets, labels, training, use, demo):
     module.register(app)
 
 

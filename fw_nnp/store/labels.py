@@ -205,6 +205,12 @@ class Labels(Shelf):
         ):
             yield from map(_block, tables(batch))
 
+    def values(self, filter_: Mapping[str, Any], field: str) -> Iterator[Any]:
+        """Stream the values of a scalar field; labels without it are left out."""
+        for document in self._documents.find("labels", self._indexed(filter_), fields=[field]):
+            if field in document:
+                yield document[field]
+
     def count_labels(self, filter_: Mapping[str, Any]) -> int:
         """Number of labels that match."""
         return self._documents.count("labels", self._indexed(filter_))

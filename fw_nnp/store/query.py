@@ -223,10 +223,18 @@ def with_indexes(
         if not mine or not 0 < len(values) <= MOST_VALUES:
             continue
         asked = {"$and": mine}
+        if not _understood(asked):
+            continue
         chosen = sorted(key for key, value in values.items() if matches(asked, {field: value}))
         parts = [part for part in parts if set(part) != {field}]
         parts.append({instead: chosen[0] if len(chosen) == 1 else {"$in": chosen}})
     return _together(parts)
+
+
+def _understood(filter_: Filter) -> bool:
+    """Whether `matches` knows every operator in it."""
+    known = {*_TESTS, "$and", "$or", "$exists"}
+    return all(key in known for key in _keys(filter_) if key.startswith("$"))
 
 
 # ---------------------------------------------------------------- the memory twin's matcher
@@ -235,8 +243,8 @@ def with_indexes(
 def matches(filter_: Mapping[str, Any], document: Mapping[str, Any]) -> bool:
     """Whether MongoDB would find `document` with `filter_`, for the operators listed here.
 
-    Top-level fields with equality, ``$in $nin $ne $lt $lte $gt $gte $all $exists``, joined by
-    ``$and`` and ``$or``; a list matches if one of its elements does, as in MongoDB.
+    Top-level fields with equality, ``$eq $size $in $nin $ne $lt $lte $gt $gte $all $exists``,
+    joined by ``$and`` and ``$or``; a list matches if one of its elements does, as in MongoDB.
 
     Raises
     ------
@@ -305,6 +313,8 @@ def _in(value: Any, wanted: Any) -> bool:
 
 
 _TESTS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "$eq": _equals,
+    "$size": lambda value, wanted: isinstance(value, list) and len(value) == wanted,
     "$in": _in,
     "$nin": lambda value, wanted: not _in(value, wanted),
     "$ne": lambda value, wanted: not _equals(value, wanted),

@@ -57,7 +57,10 @@ COMMANDS = dict(commands(typer.main.get_command(app)))
 
 def test_the_commands_of_the_manual_are_there() -> None:
     asked = "doctor init submit validate status query export train evaluate report"
-    assert {*asked.split(), "mongod start", "mongod stop", "mongod status"} <= set(COMMANDS)
+    asked += " trace impact import"
+    pairs = "mongod start,mongod stop,mongod status,dataset create,dataset diff,dataset show,"
+    pairs += "dataset list,store check,store backup,store restore,store migrate,store reader"
+    assert {*asked.split(), *pairs.split(",")} <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -92,7 +95,9 @@ def test_validate_says_what_would_be_done(call) -> None:
         (["submit", QUICKSTART], "my_launchpad.yaml: no such file"),
         (["query", "phse=liquid"], "did you mean 'phase'"),
         (["query", "Al", "--fields", "frmula"], "did you mean 'formula'"),
+        (["query", "Al", "--histogram", "presure"], "did you mean 'pressure'"),
         (["export", "x.extxyz"], "either --dataset or --query"),
+        (["import", "x.extxyz", "--campaign", "a", "--purpose", "fun"], "no purpose 'fun'"),
         (["train", "--data", "absent.extxyz", "--out", "x"], "absent.extxyz"),
         (["evaluate", "absent.pt", "--data", "absent.extxyz"], "absent.extxyz"),
     ],
@@ -180,6 +185,78 @@ def test_export_by_dataset_and_by_query(call, filled: Path, tmp_path: Path) -> N
     wrong = call("export", "x.extxyz", "--dataset", "a", "--part", "tset", "-l", filled)
     assert (wrong.code, "no part 'tset'" in wrong.err) == (2, True)
     assert not (tmp_path / "x.extxyz").exists()
+
+
+@pytest.mark.engines
+def test_histogram_csv_and_optimade(call, filled: Path) -> None:
+    drawn = call("query", "Al", "--histogram", "phase", "-l", filled).out.splitlines()
+    assert drawn[0].split() == ["liquid", "2", "█" * 50]
+    assert drawn[1].split() == ["solid", "1", "█" * 25]
+    bins = json.loads(call("query", "--histogram", "max_force", "--json", "-l", filled).out)
+    assert sum(one["count"] for one in bins) == 3
+    rows = call("query", "phase=liquid", "--csv", "--fields", "phase,campaign", "-l", filled).out
+    assert rows.splitlines()[0] == "label,phase,campaign"
+    assert all(line.endswith(",liquid,a") for line in rows.splitlines()[1:])
+    asked = 'elements HAS "Al" AND _fwnnp_phase="liquid" AND nelements=1'
+    found = call("query", asked, "--optimade", "--count", "-l", filled)
+    try:
+        import optimade  # noqa: F401
+    except ImportError:
+        assert (found.code, "pip install 'fw_nnp[optimade]'" in found.err) == (2, True)
+    else:
+        assert found.out.strip() == "2"
+        wrong = call("query", '_fwnnp_phse="liquid"', "--optimade", "-l", filled)
+        assert (wrong.code, "did you mean '_fwnnp_phase'" in wrong.err) == (2, True)
+
+
+@pytest.mark.engines
+def test_a_dataset_is_made_shown_and_traced(call, filled: Path, tmp_path: Path) -> None:
+    words = ["--split", "by=trajectory,near_duplicates", "--fractions", "0.34,0.33,0.33"]
+    made = call("dataset", "create", "b", "--query", "Al", *words, "-l", filled)
+    assert "b-v1: 1 train, 1 validation, 1 test" in made.out
+    assert "is up to date" in call("dataset", "create", "b", *words, "-l", filled).out
+    assert [row["name"] for row in json.loads(call("dataset", "list", "--json", "-l", filled).out)]
+    shown = call("dataset", "show", "b", "-l", filled)
+    assert "near-duplicates" in shown.out
+    whole = json.loads(call("dataset", "show", "b", "--json", "-l", filled).out)
+    assert whole["leakage"]["cells"] == 1
+    assert "kept their part" in call("dataset", "diff", "a-v1", "b-v1", "-l", filled).out
+    store = Store(MongoDocuments(connect(filled).db))
+    source = store.dataset("b")["_id"]
+    record = {"campaign": "b", "stage": "train", "source": source, "training": {"epochs": 3}}
+    store.add_model("mdl-b", b"weights", record)
+    traced = call("trace", "mdl-b", "--card", "card.md", "-l", filled)
+    assert "sampler run trj-0" in traced.out
+    assert (tmp_path / "card.md").read_text().startswith("# b / train")
+    assert json.loads(call("trace", "b", "--json", "-l", filled).out)["id"] == "mdl-b"
+    label = store.member_ids(source, "train")[0]
+    assert "mdl-b" in call("impact", label, "-l", filled).out
+
+
+@pytest.mark.engines
+def test_import_check_backup_restore(call, filled: Path, launchpad, tmp_path: Path) -> None:
+    call("export", "all.extxyz", "--query", "Al", "-l", filled)
+    first = call("import", "all.extxyz", "--campaign", "theirs", "-l", filled)
+    assert "3 labels read, 3 of them new" in first.out
+    again = call("import", "all.extxyz", "--campaign", "theirs", "-l", filled)
+    assert "3 labels read, 0 of them new" in again.out
+    assert call("query", "code=file", "--count", "-l", filled).out.strip() == "3"
+    checked = call("store", "check", "-l", filled)
+    assert (checked.code, "0 problems" in checked.out) == (0, True)
+    assert "written to" in call("store", "backup", "all.tar", "-l", filled).out
+    other = filled.with_name("other.yaml")
+    other.write_text(filled.read_text().replace(launchpad.name, f"{launchpad.name}_other"))
+    other.chmod(0o600)
+    try:
+        assert "restored" in call("store", "restore", "all.tar", "-l", other).out
+        assert call("query", "--count", "-l", other).out.strip() == "6"
+        assert call("store", "restore", "all.tar", "-l", other).code == 2
+        assert "nothing to do" in call("store", "migrate", "-l", other).out
+    finally:
+        launchpad.connection.drop_database(f"{launchpad.name}_other")
+    launchpad.db.labels.update_one({}, {"$set": {"energy": float("inf")}})
+    broken = call("store", "check", "-l", filled)
+    assert (broken.code, "not finite" in broken.out) == (1, True)
 
 
 @pytest.mark.engines

@@ -1,0 +1,103 @@
+"""Files and finished calculations of others into the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fw_nnp.core.blocks import Block, blocks_of
+from fw_nnp.core.errors import FwNnpError, SpecError
+from fw_nnp.core.records import LabelledConfiguration
+from fw_nnp.exchange import foreign_theory, load_description, read_labelled
+from fw_nnp.exchange.calculations import Calculation, read_calculations
+from fw_nnp.exchange.deepmd import is_system
+from fw_nnp.store.store import Store
+
+BLOCK = 1_000
+
+
+@dataclass(kw_only=True)
+class Imported:
+    """How many labels were read, how many of them were new, at how many levels of theory."""
+
+    labels: int = 0
+    new: int = 0
+    theories: int = 0
+
+
+def import_path(
+    store: Store,
+    path: Path,
+    *,
+    campaign: str,
+    purpose: str,
+    description: Path | None,
+    left_out: Callable[[FwNnpError], None],
+) -> Imported:
+    """Import a data file, a DeePMD folder or a folder with calculations.
+
+    Parameters
+    ----------
+    left_out
+        Called with the reason for every calculation that is not imported.
+    """
+    if path.is_dir() and not is_system(path):
+        return _calculations(store, path, campaign, purpose, left_out)
+    meaning = load_description(description) if description else None
+    theory = foreign_theory(path, meaning)
+    store.add_theory(theory)
+    done = Imported(theories=1)
+    counted = _counted(read_labelled(path, meaning), done)
+    done.new = _add(store, counted, campaign, purpose, {"source": {"file": path.name}})
+    return done
+
+
+def _calculations(
+    store: Store,
+    folder: Path,
+    campaign: str,
+    purpose: str,
+    left_out: Callable[[FwNnpError], None],
+) -> Imported:
+    done = Imported()
+    theories = set()
+    for found in read_calculations(folder):
+        if not isinstance(found, Calculation):
+            left_out(found)
+            continue
+        store.add_theory(found.theory)
+        theories.add(found.theory.id)
+        place = str(found.path.relative_to(folder))
+        items = _counted(found.items, done)
+        done.new += _add(store, items, campaign, purpose, {"source": {"file": place}})
+    if not done.labels:
+        raise SpecError(
+            "no finished calculation below it",
+            place=str(folder),
+            remedy="it should hold vasprun.xml, OUTCAR or outputs of pw.x (.out, .pwo, .log)",
+        )
+    done.theories = len(theories)
+    return done
+
+
+def _add(
+    store: Store,
+    items: Iterable[LabelledConfiguration],
+    campaign: str,
+    purpose: str,
+    provenance: dict[str, Any],
+) -> int:
+    blocks: Iterator[Block] = blocks_of(items, BLOCK)
+    return store.add_blocks(
+        blocks, campaign=campaign, purpose=purpose, sampler="import", provenance=provenance
+    )
+
+
+def _counted(
+    items: Iterable[LabelledConfiguration], done: Imported
+) -> Iterator[LabelledConfiguration]:
+    for item in items:
+        done.labels += 1
+        yield item
