@@ -5,8 +5,8 @@ writes vasprun.xml, OUTCAR, OSZICAR and CONTCAR, and prints what VASP prints.
 
 Told by the environment variable STAND_IN_VASP it fails: ``KEY`` is one of custodian's error keys,
 or ``unconverged``, ``cut`` (vasprun.xml is), ``killed``, ``slow``. ``KEY@0.2`` fails for a fifth
-of the structures, chosen by their POSCAR. A failure lasts until an INCAR tag is changed, which
-is what custodian's repairs do; ``KEY!`` lasts for ever.
+of the structures, chosen by their POSCAR; crystals of up to four atoms are spared. A failure
+lasts until an INCAR tag is changed, which is what custodian's repairs do; ``KEY!`` lasts for ever.
 """
 
 from __future__ import annotations
@@ -94,7 +94,8 @@ def _failure() -> str:
     for_ever = key.endswith("!")
     key = key.rstrip("!")
     digest = hashlib.sha256(Path("POSCAR").read_bytes()).digest()
-    if not key or (fraction and digest[0] >= 256 * float(fraction)):
+    small = len(read_poscar(Path("POSCAR"))) <= 4
+    if not key or (fraction and (small or digest[0] >= 256 * float(fraction))):
         return ""
     first = Path("stand-in.first")
     if not first.exists():
