@@ -17,8 +17,10 @@ Version = Annotated[
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     dataset = typer.Typer(help="Immutable, versioned sets of labels.", no_args_is_help=True)
-    for name, command in {"create": create, "list": list_, "show": show, "diff": diff}.items():
-        dataset.command(name)(command)
+    dataset.command()(create)
+    dataset.command("list")(list_)
+    dataset.command()(show)
+    dataset.command()(diff)
     app.add_typer(dataset, name="dataset", rich_help_panel="Data")
     app.command(rich_help_panel="Data")(trace)
     app.command(rich_help_panel="Data")(impact)
