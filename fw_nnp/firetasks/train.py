@@ -81,10 +81,8 @@ def _data(
     if stage.labels == "high":
         dataset = context.result("collect")["dataset"]
         cache = context.directory("packed")
-        training, validation = (
-            packed_part(store, dataset, part, cache) for part in ("train", "validation")
-        )
-        return dataset, training, validation
+        parts = (packed_part(store, dataset, part, cache) for part in ("train", "validation"))
+        return (dataset, *parts)
     theory = context.result("plan")["low_theory"]
     filter_ = {
         "campaign": context.campaign,
