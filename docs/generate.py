@@ -13,7 +13,7 @@ from fw_nnp.cli.main import app
 from fw_nnp.core.reference import spec_reference, table
 from fw_nnp.core.specs import CampaignSpec, FileTrainSpec
 from fw_nnp.exchange import FileDescription
-from fw_nnp.store.schema import FIELDS
+from fw_nnp.store.schema import COLLECTIONS, FIELDS, SCHEMA, Field, leading
 
 REFERENCE = Path(__file__).parent / "reference"
 MADE = "<!-- Made by docs/generate.py; edit the code, not this page. -->\n\n"
@@ -48,9 +48,9 @@ def file_description() -> str:
     return spec_reference(
         FileDescription,
         "The description of a data file",
-        "fw_nnp reads labelled configurations from extended XYZ, HDF5 in ANI style, mlearn JSON "
-        "and ASE databases; it knows them by their content. HDF5 and JSON files of others do "
-        "not say their units, nor the sign and order of their "
+        "fw_nnp reads labelled configurations from extended XYZ, HDF5 in ANI style, mlearn and "
+        "pymatgen JSON, DeePMD folders and ASE databases; it knows them by their content. "
+        "HDF5 and JSON files of others do not say their units, nor the sign and order of their "
         "stress. A small YAML file says it; `examples/descriptions/` has some. Extended XYZ "
         "files and ASE databases are taken in ASE's conventions unless described otherwise. "
         "What is described must then be in every frame.\n\n"
@@ -69,11 +69,12 @@ def query() -> str:
             f"`{field.name}`",
             ("list of " if field.many else "") + field.of,
             field.unit,
+            "yes" if field.name in {*leading("labels"), "code"} else "",
             field.description,
         ]
         for field in FIELDS.values()
     ]
-    return QUERY_SYNTAX + table(["field", "type", "unit", "meaning"], rows) + "\n"
+    return QUERY_SYNTAX + table(["field", "type", "unit", "index", "meaning"], rows) + "\n"
 
 
 QUERY_SYNTAX = """# Queries
@@ -101,10 +102,20 @@ A text that starts with `{` is a MongoDB filter as JSON, times as `{"$date": "20
 
 `$where`, `$function`, `$accumulator` and `$expr` are refused.
 
+With `--optimade` the conditions are in OPTIMADE's filter language, for which the optional
+package `optimade` is needed (`pip install 'fw_nnp[optimade]'`): `elements HAS "Al" AND nsites < 64
+AND _fwnnp_max_force < 5`. Its `id`, `elements`, `nelements`, `nsites` and
+`chemical_formula_hill` are known, and every field below as `_fwnnp_FIELD`.
+
+`--count` only counts; `--histogram pressure` draws a distribution in the terminal; `--fields`,
+`--limit`, `--json` and `--csv` say what is printed and how.
+
 ## Fields
 
 They are fields of the documents in the collection `labels`, so a plain MongoDB client can use
-them as well.
+them as well; [the store](store.md) has all collections. A query that names a field with an
+index is answered through it, however large the store is; the other fields narrow what such a
+field has found.
 
 """
 
@@ -141,6 +152,91 @@ def _written(parameter: Any) -> str:
     return ", ".join([*parameter.opts, *parameter.secondary_opts])
 
 
+def store() -> str:
+    """Collections, fields, units and indexes."""
+    sections = []
+    for name, collection in COLLECTIONS.items():
+        rows = [[f"`{f.name}`", _type(f), f.unit, f.description] for f in collection.fields]
+        indexes = [", ".join(f"`{field}`" for field in index) for index in collection.indexes]
+        indexes += [
+            ", ".join(f"`{field}`" for field in index) + " (unique)" for index in collection.unique
+        ]
+        text = f"## {name}\n\n{collection.description}\n\n"
+        text += table(["field", "type", "unit", "meaning"], rows)
+        if indexes:
+            text += "\n\nIndexes: `_id`; " + "; ".join(indexes) + "."
+        sections.append(text)
+    return STORE.format(schema=SCHEMA) + "\n\n".join(sections) + "\n"
+
+
+def _type(field: Field) -> str:
+    kind = f"list of {field.of}" if field.many else field.of
+    return kind if field.needed else f"{kind}, optional"
+
+
+STORE = """# The store
+
+Everything a campaign makes is a document in MongoDB, in the database that `my_launchpad.yaml`
+names, beside FireWorks' own collections. This page is made from the schema from which the
+server's validators and indexes are made, too: a document that does not fit is refused by the
+server, whoever writes it. Further fields are allowed. Each record says its schema, now
+{schema}; `fw-nnp store migrate` brings older ones up to date.
+
+An `array` is `{{"shape": [...], "data": ...}}`, little-endian float64 in C order, so that every
+bit is kept. Units are eV, Å, fs and K; stress is positive in tension. An id is the hash of the
+question, never of the answer: the same configuration from two files is one record, and a second
+answer that differs by more than 0.1 meV/atom or 5 meV/Å is refused and kept in `conflicts`.
+Writes are acknowledged by the majority and journalled. Files (models) are in GridFS under
+`blobs`, named by their sha256.
+
+## With a plain MongoDB client
+
+```python mongo
+import numpy as np
+import yaml
+from pymongo import MongoClient
+
+pad = yaml.safe_load(open("my_launchpad.yaml"))
+client = MongoClient(
+    pad["host"],
+    pad["port"],
+    username=pad["username"],
+    password=pad["password"],
+    authSource=pad["authsource"],
+    directConnection=True,
+)
+db = client[pad["name"]]
+
+
+def array(packed):
+    return np.frombuffer(packed["data"]).reshape(packed["shape"])
+
+
+n = db.labels.count_documents({{"elements": "Al", "code": "espresso", "max_force": {{"$lt": 5}}}})
+label = db.labels.find_one({{"elements": "Al"}})
+forces, positions = array(label["forces"]), array(label["positions"])
+numbers = list(label["numbers"])
+theory = db.theories.find_one({{"_id": label["theory"]}})["settings"]
+version = db.datasets.find_one({{}}, sort=[("created", -1)])
+members = [
+    id_
+    for piece in db.members.find({{"dataset": version["_id"], "part": "train"}})
+    for id_ in piece["labels"]
+]
+training = list(db.labels.find({{"_id": {{"$in": members}}}}))
+```
+
+In Python with fw_nnp, `Store.labelled` streams records, `Store.blocks` arrays of many labels at
+once, and `fw_nnp.store.cache` packs a dataset part into one memory-mapped file.
+
+## Keeping it
+
+`fw-nnp store check` recomputes every id and follows every reference. `fw-nnp store backup FILE`
+writes one tar archive of BSON with checksums, `fw-nnp store restore FILE` puts it into an empty
+database. `fw-nnp store reader NAME FILE` makes a user who can query and export, but not write.
+
+"""
+
 COMMANDS = """# Commands
 
 Results go to stdout, messages to stderr. Exit codes: 0 done, 1 failed, 2 something that you can
@@ -153,6 +249,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "cli.md": commands,
     "file_description.md": file_description,
     "query.md": query,
+    "store.md": store,
     "training.md": training,
 }
 

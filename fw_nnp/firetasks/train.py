@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from fw_nnp.core.hashing import content_id
 from fw_nnp.core.records import LabelledConfiguration
 from fw_nnp.core.specs import StageSpec
 from fw_nnp.nnp import Progress, train_stage
+from fw_nnp.store.cache import packed_part
 
 from .base import Context, Unfinished
 
@@ -74,12 +75,13 @@ def train(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 def _data(
     context: Context, stage: StageSpec
-) -> tuple[str, list[LabelledConfiguration], list[LabelledConfiguration]]:
+) -> tuple[str, Sequence[LabelledConfiguration], Sequence[LabelledConfiguration]]:
     """Id of the source, training and validation data of a stage."""
     store = context.store
     if stage.labels == "high":
         dataset = context.result("collect")["dataset"]
-        parts = (store.dataset_part(dataset, part) for part in ("train", "validation"))
+        cache = context.directory("packed")
+        parts = (packed_part(store, dataset, part, cache) for part in ("train", "validation"))
         return (dataset, *parts)
     theory = context.result("plan")["low_theory"]
     filter_ = {
@@ -93,13 +95,13 @@ def _data(
     pool = list(store.labelled(filter_))
     by_trajectory = context.spec.dataset.split_by == "trajectory"
     groups = [item.trajectory if by_trajectory else item.configuration.id for item in pool]
-    training = [i for i, g in zip(pool, groups, strict=True) if g not in validation | test]
+    taught = [i for i, g in zip(pool, groups, strict=True) if g not in validation | test]
     checks = [i for i, g in zip(pool, groups, strict=True) if g in validation]
     source = store.freeze_dataset(
         f"{context.campaign}-pool",
         theories=[theory],
         split={
-            "train": [item.label.id for item in training],
+            "train": [item.label.id for item in taught],
             "validation": [item.label.id for item in checks],
         },
         recipe={
@@ -110,7 +112,7 @@ def _data(
             "seed": context.spec.dataset.seed,
         },
     )
-    return source, training, checks[:: max(1, len(checks) // MAX_POOL_VALIDATION)]
+    return source, taught, checks[:: max(1, len(checks) // MAX_POOL_VALIDATION)]
 
 
 def _parent_file(context: Context, parent: str | None, directory: Path) -> Path | None:

@@ -1,6 +1,7 @@
 """What README and docs show is true: code runs, campaigns are valid, commands exist.
 
 - ```` ```python run ````: executed, the blocks of a page one after the other in one namespace;
+- ```` ```python mongo ````: executed beside a filled store, in tests/store;
 - ```` ```yaml campaign ````: a whole campaign file, validated;
 - ```` ```console ````: every ``fw-nnp`` command, argument and option in it is parsed.
 """
@@ -26,7 +27,16 @@ BLOCK = re.compile(
     r"^(?P<indent> *)```(?P<tag>[^\n]*)\n(?P<code>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
 )
 SEPARATORS = ("|", "&&", ";", "&", ">")
-KNOWN_TAGS = ("python run", "yaml campaign", "yaml", "json", "console", "text", "mermaid")
+KNOWN_TAGS = (
+    "python run",
+    "python mongo",
+    "yaml campaign",
+    "yaml",
+    "json",
+    "console",
+    "text",
+    "mermaid",
+)
 
 
 def blocks(page: Path, tag: str) -> list[str]:

@@ -1,0 +1,184 @@
+"""How fast the store is, beside ASE's database and extended XYZ, on this machine and these data.
+
+``python benchmarks/store_speed.py --configurations 10000 --json``
+
+Up to 200,000 configurations have 64 atoms; more have 4 and are there for the indexes. A private
+MongoDB server is started in a temporary folder, and everything is measured in rounds, one
+after the other, so that other work on the machine slows all alike; medians are printed.
+
+- ``insert_per_s``: blocks of arrays checked, hashed and written, journalled; configurations
+  and labels, with validators and all indexes
+- ``stream_per_s``: from a filtered query to torch tensors
+- ``ase_db_read_per_s``, ``extxyz_read_per_s``: ASE's rows to Atoms, ASE's reader
+  of the export of the same labels (2,000 of them: both are linear)
+- ``cache_per_s``: from the packed file to torch tensors, copied
+- ``count_ms``: the count of a query over elements, phase, force, code and campaign
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from ase.db import connect as connect_ase
+from ase.io import iread
+from pymongo import MongoClient
+
+from fw_nnp.core.blocks import Block
+from fw_nnp.core.packed import Packed
+from fw_nnp.core.records import LabelledConfiguration, LevelOfTheory
+from fw_nnp.exchange import write_labelled
+from fw_nnp.services import mongod
+from fw_nnp.store.cache import packed_query
+from fw_nnp.store.mongo import MongoDocuments
+from fw_nnp.store.query import parse_query
+from fw_nnp.store.store import Store
+
+THEORY = LevelOfTheory(code="espresso", settings={"benchmark": "store_speed"})
+LARGEST_OF_64 = 200_000
+BLOCK = 2_000
+COMPARED = 2_000  # configurations that ASE's readers are timed with
+ROUNDS = 3
+PHASES = ("solid", "interface", "liquid")
+QUESTION = "elements=Al phase=liquid max_force<5 code=espresso campaign=al-1"
+
+
+def blocks(n: int, n_atoms: int) -> Iterator[Block]:
+    """`n` random cells; cheap to make, so that making them is not what is timed."""
+    rng = np.random.default_rng(0)
+    size = min(BLOCK, n)
+    positions = rng.uniform(0, 10, (size, n_atoms, 3))
+    forces = rng.normal(size=(size, n_atoms, 3)) * rng.uniform(0.5, 20, (size, 1, 1))
+    stress = rng.normal(scale=0.05, size=(size, 3, 3))
+    cells = 10 * np.eye(3) + rng.normal(scale=0.1, size=(size, 3, 3))
+    for start in range(0, n, size):
+        count = min(size, n - start)
+        rows = slice(0, count)
+        shift = 1e-3 * (start // size + 1)
+        yield Block.of_arrays(
+            theory_id=THEORY.id,
+            numbers=13 if (start // size) % 4 else 28,
+            cells=cells[rows],
+            positions=positions[rows] + shift,
+            energies=rng.normal(-3.0 * n_atoms, 1.0, count),
+            forces=forces[rows] * (1 + shift),
+            stress=stress[rows] + stress[rows].transpose(0, 2, 1),
+            trajectories=[f"trj-{start // size}"] * count,
+            phases=[PHASES[(i + start) % 3] for i in range(count)],
+        )
+
+
+def seconds(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def stream(store: Store) -> int:
+    """Every label of the campaign as torch tensors; returns their number."""
+    n = 0
+    for block in store.blocks({"campaign": "al-1"}):
+        for array in (block.positions, block.cells, block.forces, block.stress, block.energies):
+            torch.from_numpy(array)
+        n += len(block)
+    return n
+
+
+def read_cache(cache: Packed) -> None:
+    """All rows of the packed file as tensors of 1,000 configurations, copied."""
+    columns = cache.columns()
+    offsets = columns["offsets"]
+    for start in range(0, len(cache), 1_000):
+        rows = slice(start, min(start + 1_000, len(cache)))
+        atoms = slice(int(offsets[rows.start]), int(offsets[rows.stop]))
+        for name in ("energies", "cells", "stress"):
+            torch.from_numpy(columns[name][rows].copy())
+        for name in ("positions", "forces"):
+            torch.from_numpy(columns[name][atoms].copy())
+
+
+def read_ase_db(path: Path) -> None:
+    for row in connect_ase(path, type="db").select():
+        row.toatoms().get_forces()
+
+
+def read_extxyz(path: Path) -> None:
+    for atoms in iread(path, ":", format="extxyz"):
+        atoms.get_forces()
+
+
+def some(store: Store) -> list[LabelledConfiguration]:
+    found = (block.row(i) for block in store.blocks({}) for i in range(len(block)))
+    return [item for item, _ in zip(found, range(COMPARED), strict=False)]
+
+
+def measure(store: Store, n: int, folder: Path) -> dict[str, float]:
+    """All figures for `n` configurations."""
+    store.prepare()
+    store.add_theory(THEORY)
+    made = blocks(n, 64 if n <= LARGEST_OF_64 else 4)
+    insert = seconds(
+        lambda: store.add_blocks(made, campaign="al-1", purpose="training", sampler="benchmark")
+    )
+    items = some(store)
+    for name in ("ase.db", "ase.extxyz"):
+        write_labelled(folder / name, items)
+    cache = packed_query(store, {"campaign": "al-1"}, folder / "cache")
+    filter_ = parse_query(QUESTION)
+    times: dict[str, list[float]] = {}
+    for _ in range(ROUNDS):
+        for name, work in {
+            "stream": lambda: stream(store),
+            "ase": lambda: read_ase_db(folder / "ase.db"),
+            "extxyz": lambda: read_extxyz(folder / "ase.extxyz"),
+            "cache": lambda: read_cache(cache),
+            "count": lambda: store.count_labels(filter_),
+        }.items():
+            times.setdefault(name, []).append(seconds(work))
+    middle = {name: statistics.median(values) for name, values in times.items()}
+    return {
+        "insert_per_s": n / insert,
+        "stream_per_s": n / middle["stream"],
+        "ase_db_read_per_s": len(items) / middle["ase"],
+        "extxyz_read_per_s": len(items) / middle["extxyz"],
+        "cache_per_s": n / middle["cache"],
+        "count_ms": 1e3 * middle["count"],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--configurations", type=int, default=10_000)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        server = mongod.start(folder)
+        try:
+            client: MongoClient = MongoClient(
+                server.host, server.port, username=server.username, password=server.password
+            )
+            store = Store(MongoDocuments(client["store_speed"]))
+            figures = measure(store, arguments.configurations, folder)
+        finally:
+            mongod.stop(folder)
+    if arguments.json:
+        print(json.dumps(figures))
+        return
+    for key, value in figures.items():
+        print(f"{key:>18} {value:12,.1f}")
+    ratio = figures["stream_per_s"] / figures["ase_db_read_per_s"]
+    print(f"stream / ase.db    {ratio:12.1f} (goal 20)")
+    ratio = figures["stream_per_s"] / figures["extxyz_read_per_s"]
+    print(f"stream / extxyz    {ratio:12.1f} (goal 25)")
+
+
+if __name__ == "__main__":
+    main()
