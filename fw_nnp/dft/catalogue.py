@@ -77,6 +77,12 @@ MORE_BANDS = Symptom(
 # something else from inside.
 SCHEDULER: tuple[Symptom, ...] = (
     Symptom(
+        error_class="frozen",
+        patterns=(r"fw_nnp: silent for .* ended as frozen",),
+        ladder=(RERUN,),
+        advice="look at the node and its file system; the program stopped writing",
+    ),
+    Symptom(
         error_class="walltime",
         patterns=(
             r"DUE TO TIME LIMIT",

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -23,6 +24,11 @@ from fw_nnp.core.errors import EngineError
 log = logging.getLogger(__name__)
 
 GRACE = 2.0  # s between SIGTERM and SIGKILL
+SAVING = 15.0  # s that a program has to save its state when it is asked to stop
+SILENCE = 600.0  # s without output after which a program counts as frozen ...
+SILENT_STEPS = 10.0  # ... or so many times the longest pause before, where that is longer
+LOOK = 2.0  # s between two looks at the output
+FROZEN = "ended as frozen"
 PR_SET_PDEATHSIG = 1
 
 # Loaded here, because a child between fork and exec must not import anything.
@@ -47,6 +53,10 @@ class ProgramJob(Job):
         ``attempt-1``, ``attempt-2`` ..., folders (wave functions) are deleted.
     banner
         Text that the program prints as soon as it runs.
+    stop_files
+        Files that ask the program to save its state and end; none: it is sent SIGTERM.
+    silence
+        Seconds without output after which the program is ended as frozen, at the least.
     """
 
     def __init__(
@@ -57,15 +67,20 @@ class ProgramJob(Job):
         stderr: str,
         volatile: Sequence[str],
         banner: str,
+        stop_files: Sequence[str] = (),
+        silence: float = SILENCE,
     ) -> None:
         self.argv = list(argv)
         self.stdout = stdout
         self.stderr = stderr
         self.volatile = list(volatile)
         self.banner = banner
+        self.stop_files = list(stop_files)
+        self.silence = silence
         self.options: list[str] = []
         self.attempts = 0
         self.running: subprocess.Popen[bytes] | None = None
+        self.folder: Path | None = None
         self._ended = False
         self._lock = threading.Lock()
 
@@ -75,6 +90,7 @@ class ProgramJob(Job):
     def run(self, directory: str | Path = "./") -> subprocess.Popen[bytes]:
         """Start the program in a session of its own."""
         folder = Path(directory)
+        self.folder = folder
         if self.attempts:
             _put_away(folder, self.volatile, folder / f"attempt-{self.attempts}")
         with self._lock:
@@ -82,7 +98,27 @@ class ProgramJob(Job):
                 raise Stopped
             self.attempts += 1
             self.running = self._start(folder)
+        watch = threading.Thread(target=self._watch, args=(self.running, folder), daemon=True)
+        watch.start()
         return self.running
+
+    def _watch(self, program: subprocess.Popen[bytes], folder: Path) -> None:
+        """End `program` when it prints nothing for far longer than it ever paused before."""
+        output = folder / self.stdout
+        size, since, longest = 0, time.monotonic(), 0.0
+        look = min(LOOK, 0.2 * self.silence)
+        while program.returncode is None:  # set by the thread that waits for it
+            time.sleep(look)
+            now = time.monotonic()
+            grown = output.stat().st_size if output.exists() else 0
+            if grown != size:
+                longest = max(longest, now - since) if size else longest
+                size, since = grown, now
+            elif now - since > max(self.silence, SILENT_STEPS * longest):
+                with (folder / self.stderr).open("a") as err:
+                    err.write(f"fw_nnp: silent for {now - since:.0f} s, {FROZEN}\n")
+                _end_group(program)
+                return
 
     def _start(self, folder: Path) -> subprocess.Popen[bytes]:
         argv = [*self.argv, *self.options]
@@ -109,22 +145,29 @@ class ProgramJob(Job):
         """Nothing: proof and clean-up belong to the labeler."""
 
     def end(self) -> None:
-        """Ask the process group to end, and never start again."""
+        """Ask the program to end, and never start again."""
         with self._lock:
             self._ended = True
-        if self.running is not None and self.running.poll() is None:
+        if self.running is None or self.running.poll() is not None:
+            return
+        if self.folder is not None and self.stop_files:
+            for name in self.stop_files:
+                path = self.folder / name
+                if path.parent.is_dir():
+                    path.touch()
+        else:
             _signal_group(self.running.pid, signal.SIGTERM)
 
     def terminate(self, directory: str | Path = "./") -> None:
-        """End the process group for sure (custodian's own `Job.terminate` does nothing)."""
+        """End the process group for sure (custodian's own `Job.terminate` does nothing).
+
+        A program that can save its state has time for it first.
+        """
         program = self.running
         if program is None or program.poll() is not None:
             return
-        _signal_group(program.pid, signal.SIGTERM)
-        try:
-            program.wait(GRACE)
-        except subprocess.TimeoutExpired:
-            _signal_group(program.pid, signal.SIGKILL)
+        if not (self._ended and self.stop_files and _waited(program, SAVING)):
+            _end_group(program)
 
     def never_ran(self, folder: Path) -> bool:
         """True where the program ended by itself before its banner."""
@@ -243,6 +286,22 @@ def _die_with(parent: int) -> None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _waited(program: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Wait for `program`; whether it has ended."""
+    try:
+        program.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _end_group(program: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, and SIGKILL for those who do not listen."""
+    _signal_group(program.pid, signal.SIGTERM)
+    if not _waited(program, GRACE):
+        _signal_group(program.pid, signal.SIGKILL)
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

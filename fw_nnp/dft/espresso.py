@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import shutil
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from fw_nnp.core.specs import EspressoSpec
 from fw_nnp.potentials.protocol import EmpiricalPotential
 
 from .custody import ProgramJob
-from .espresso_input import OUTDIR, PREFIX, k_grid, pw_input
+from .espresso_input import OUTDIR, PREFIX, k_grid, keyword, pw_input, with_keyword
 from .espresso_output import PwResult, read_xml, require_same
 from .espresso_repairs import EspressoRepairs
 from .espresso_verdict import diagnose_espresso
@@ -27,6 +28,8 @@ from .theory import Pseudopotential, pseudopotentials, require_elements, theory_
 from .verdict import as_error
 
 INPUT, STDOUT, STDERR = "pw.in", "pw.out", "pw.err"
+SAVED = "saved-state"  # holds the digest of the input that a saved state belongs to
+STOP_FILES = (f"{PREFIX}.EXIT", f"{OUTDIR}/{PREFIX}.EXIT")
 XML = f"{OUTDIR}/{PREFIX}.save/data-file-schema.xml"
 
 
@@ -51,12 +54,24 @@ class EspressoLabeler(ProgramLabeler):
         require_periodic(configuration, "pw.x")
         require_elements(self.spec, configuration.elements)
         directory.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(directory / OUTDIR, ignore_errors=True)
-        for name in (STDOUT, STDERR, "CRASH", LOG):
+        text = pw_input(configuration, self.spec, self.pseudos)
+        resumes = _saved(directory) == hashlib.sha256(text.encode()).hexdigest()
+        for name in (STDOUT, STDERR, "CRASH", LOG, SAVED, *STOP_FILES):
             (directory / name).unlink(missing_ok=True)
         for attempt in directory.glob("attempt-*"):
             shutil.rmtree(attempt)
-        (directory / INPUT).write_text(pw_input(configuration, self.spec, self.pseudos))
+        if resumes:
+            text = with_keyword(text, "control", "restart_mode", "restart")
+        else:
+            shutil.rmtree(directory / OUTDIR, ignore_errors=True)
+        (directory / INPUT).write_text(text)
+
+    def stopped(self, directory: Path) -> None:
+        """Remember the input whose state pw.x has saved."""
+        stdout = (directory / STDOUT).read_text(errors="replace")
+        if "Program stopped by user request" in stdout and (directory / OUTDIR).is_dir():
+            text = (directory / INPUT).read_text().replace("  restart_mode = 'restart'\n", "")
+            (directory / SAVED).write_text(hashlib.sha256(text.encode()).hexdigest())
 
     def job(self, directory: Path) -> ProgramJob:
         return ProgramJob(
@@ -65,6 +80,7 @@ class EspressoLabeler(ProgramLabeler):
             stderr=STDERR,
             volatile=[OUTDIR, STDOUT, STDERR, "CRASH"],
             banner="Program PWSCF",
+            stop_files=STOP_FILES,
         )
 
     def handlers(self, job: ProgramJob) -> list[ErrorHandler]:
@@ -109,9 +125,17 @@ class EspressoLabeler(ProgramLabeler):
             "input_sha256": sha256(directory / INPUT),
             "output_sha256": sha256(directory / XML),
         }
+        if keyword((directory / INPUT).read_text(), "restart_mode") == "'restart'":
+            provenance["resumed"] = True
         if result.magnetization is not None:
             provenance["magnetization"] = result.magnetization
         return provenance
+
+
+def _saved(directory: Path) -> str:
+    """Digest of the input whose saved state lies in `directory`; empty for none."""
+    path = directory / SAVED
+    return path.read_text() if path.is_file() and (directory / OUTDIR).is_dir() else ""
 
 
 def espresso_labeler(

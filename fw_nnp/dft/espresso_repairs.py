@@ -16,6 +16,7 @@ from .outputs import find_outputs
 from .verdict import Diagnosis
 
 # What pw.x takes where the input is silent.
+FRESH = "from_scratch"
 DEFAULTS = {"electron_maxstep": 100.0, "conv_thr": 1e-6}
 
 
@@ -48,7 +49,10 @@ class EspressoRepairs(ErrorHandler):
         if action is None or action.kind not in ("numerical", "resource"):
             return {"errors": [diagnosis.error_class], "actions": None}
         self.done.append(action.name)
-        changes = apply(action, Path(directory) / self.input_name)
+        path = Path(directory) / self.input_name
+        if keyword(path.read_text(), "restart_mode") is not None:  # its state is no help any more
+            path.write_text(with_keyword(path.read_text(), "control", "restart_mode", FRESH))
+        changes = apply(action, path)
         self.job.options.extend(action.options)
         record = {
             "error_class": diagnosis.error_class,

@@ -17,7 +17,7 @@ from fw_nnp.core.registry import Registry
 from fw_nnp.core.specs import TheorySpec
 from fw_nnp.potentials.protocol import EmpiricalPotential
 
-from .custody import Custody, ProgramJob
+from .custody import Custody, ProgramJob, Stopped
 
 LOG = "custodian.json"
 
@@ -75,11 +75,19 @@ class ProgramLabeler(ABC):
             Where the proof fails.
         """
 
+    def stopped(self, directory: Path) -> None:
+        """Note what a next call can go on from, after a stop; here: nothing."""
+        return
+
     def label(self, configuration: Configuration, directory: Path, custody: Custody) -> Label:
         """Write -> run under custodian -> prove and parse."""
         self.write(configuration, directory)
         job = self.job(directory)
-        custody.run(job, self.handlers(job), directory)
+        try:
+            custody.run(job, self.handlers(job), directory)
+        except Stopped:
+            self.stopped(directory)
+            raise
         return self.read(configuration, directory)
 
 

@@ -79,6 +79,7 @@ REMEDIES: Mapping[str, Remedy] = {
     "positive_energy": Remedy("none", "look at the structure: its energy is positive"),
     "memory": Remedy("resource", "halve KPAR; give the job more memory"),
     "walltime": Remedy("none", "give it more time; it goes on in the next chunk"),
+    "frozen": Remedy("resource", "run once more"),
     "io": Remedy("resource", "clean scratch, run once more"),
     "input": Remedy("none", "correct the inputs; VASP said what it does not accept"),
     "truncated": Remedy("resource", "run once more"),

@@ -67,7 +67,7 @@ class VaspRepairs(ErrorHandler):
         record = None
         if name == "scf_not_converged":
             record = more_steps(folder) or self._filtered(UnconvergedErrorHandler(), folder)
-        elif name in ("truncated", "io") and name not in self._repeated:
+        elif name in ("truncated", "io", "frozen") and name not in self._repeated:
             self._repeated.add(name)
             record = _repeat(diagnosis)
         return {"errors": [name], "actions": [record] if record else None}

@@ -12,6 +12,7 @@ from fw_nnp.core.specs import EmpiricalSpec
 from fw_nnp.dft import Labeler, make_labeler, relabel_many
 from fw_nnp.potentials import make_potential
 from fw_nnp.properties.elastic import cubic_properties
+from fw_nnp.services.deadline import time_is_up
 
 from .base import Context, Unfinished
 from .collect import freeze
@@ -97,6 +98,7 @@ def _relabel(context: Context, ids: Sequence[str], *, purpose: str) -> tuple[int
         frame.configuration.id: frame
         for frame in store.frames_of([i for i in todo if i not in failed_before])
     }
+    over = time_is_up(context.spec.relabel.walltime)
     made = failed = 0
     for outcome in relabel_many(
         [frame.configuration for frame in frames.values()],
@@ -105,7 +107,7 @@ def _relabel(context: Context, ids: Sequence[str], *, purpose: str) -> tuple[int
         side_by_side=context.cores,
         max_attempts=context.spec.relabel.max_attempts,
         min_distance=context.spec.relabel.min_distance,
-        stop=context.stop,
+        stop=lambda: context.stop() or over(),
     ):
         if isinstance(outcome, Quarantine):
             store.add_quarantine([outcome], campaign=campaign)

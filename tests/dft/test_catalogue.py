@@ -121,6 +121,7 @@ CASES = [
         BOX.format("davcio", 10, "error while reading from file"),
         "",
     ),
+    ("frozen", "resource", "run once more", "", "fw_nnp: silent for 601 s, ended as frozen\n"),
     ("io", "resource", "clean scratch", "", "forrtl: No space left on device\n"),
     (
         "input",
