@@ -39,7 +39,9 @@ def training() -> str:
         FileTrainSpec,
         "Training on files",
         "What `fw-nnp train --data FILE --out DIR --config FILE` reads. Every key has a default. "
-        "`labels` has no meaning here: the files are the labels.",
+        "Stages of `labels: high` take the files of `--data`, those of `labels: low` the files of "
+        "`--low-data`; both are split alike, and no configuration that is held out of the first "
+        "trains in the second.",
     )
 
 

@@ -11,6 +11,7 @@ from .common import AsJson, err, out, print_json, print_table
 
 if TYPE_CHECKING:
     from fw_nnp.core.records import LabelledConfiguration
+    from fw_nnp.core.specs import FileTrainSpec
 
 Data = Annotated[
     list[Path], typer.Option("--data", help="extxyz, ANI-style HDF5 or mlearn JSON; repeatable.")
@@ -36,6 +37,12 @@ def train(
     data: Data,
     directory: Annotated[Path, typer.Option("--out", help="Folder for model and checkpoints.")],
     config: Annotated[Path | None, typer.Option(help="YAML with model, stages, seed.")] = None,
+    low_data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Files of low-fidelity labels, for stages that say labels: low or replay."
+        ),
+    ] = None,
     description: Description = None,
     json: AsJson = False,
 ) -> None:
@@ -54,13 +61,24 @@ def train(
     content = load_yaml(config) if config else {}
     spec = parse(FileTrainSpec, content or {}, place=str(config or "defaults"))
     items = [item for path in data for item in _read(path, description)]
-    training, validation, _ = split(
-        items, spec.dataset.fractions, spec.dataset.seed, spec.dataset.split_by
-    )
+    cuts = (spec.dataset.fractions, spec.dataset.seed, spec.dataset.split_by)
+    training, validation, tested = split(items, *cuts)
     err.print(f"{len(training)} configurations to train, {len(validation)} to validate")
+    parts = {"high": (training, validation)}
+    if low_data:
+        held_out = {item.configuration.id for item in [*validation, *tested]}
+        low = [item for path in low_data for item in _read(path, description)]
+        low_training, low_validation, _ = split(low, *cuts)
+        low_training = [i for i in low_training if i.configuration.id not in held_out]
+        parts["low"] = (low_training, low_validation)
+        err.print(
+            f"{len(low_training)} of low fidelity to train, {len(low_validation)} to validate"
+        )
+    _require_low(spec, "low" in parts)
     directory.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     models: dict[str, Path] = {}
+    movements: dict[str, Any] = {}
     columns = [*Progress.get_default_columns(), TextColumn("{task.fields[errors]}")]
     with Progress(*columns, console=err) as bar:
         for stage in spec.stages:
@@ -72,15 +90,16 @@ def train(
             result = train_stage(
                 stage,
                 spec.model,
-                training,
-                validation,
+                *parts[stage.labels],
                 directory / stage.name,
                 seed=spec.seed,
                 start_from=models.get(stage.start_from) if stage.start_from else None,
+                replay=parts["low"][0] if stage.replay else (),
                 progress=draw,
             )
             bar.update(line, completed=1.0)
             models[stage.name] = result.model_path
+            movements[stage.name] = result.movement
             best = [row for row in result.history if row["epoch"] == result.best_epoch]
             rows.append(
                 {
@@ -95,9 +114,12 @@ def train(
     partial.write_bytes(result.model_path.read_bytes())
     partial.replace(model)
     if json:
-        print_json({"model": str(model), "stages": rows})
+        print_json({"model": str(model), "stages": rows, "movement": movements})
     else:
         print_table(rows, title="validation errors (RMSE)")
+        for name, moved in movements.items():
+            if moved:
+                print_table(_moved(moved), title=f"what stage {name} moved, relative to its start")
         out.print(f"model: {model}")
 
 
@@ -165,6 +187,33 @@ def _calibrate(model: Path, items: list[LabelledConfiguration], figure: Path, js
     ]
     print_table(rows, title="error / spread of the committee")
     out.print(f"figure: {figure}")
+
+
+def _require_low(spec: FileTrainSpec, there: bool) -> None:
+    """Stages on low-fidelity labels need files of them."""
+    from fw_nnp.core.errors import SpecError
+
+    wanting = [stage.name for stage in spec.stages if stage.labels == "low" or stage.replay]
+    if wanting and not there:
+        raise SpecError(
+            f"no file of low-fidelity labels for stage {', '.join(wanting)}",
+            place="--low-data",
+            remedy="name one with --low-data, or train that stage on labels: high without replay",
+        )
+
+
+def _moved(movement: dict[str, dict[str, float | None]]) -> list[dict[str, Any]]:
+    """Rows of a table: parameters, with the change of their layer's outputs beside its weight."""
+    rows = []
+    for name, change in movement["parameters"].items():
+        layer, _, kind = name.rpartition(".")
+        outputs = movement["layers"].get(layer, "") if kind == "weight" else ""
+        rows.append({"parameter": name, "change": change, "change of outputs": outputs})
+    for element, moved in movement["reference"].items():
+        rows.append(
+            {"parameter": f"reference.{element}, eV", "change": moved, "change of outputs": ""}
+        )
+    return rows
 
 
 def _errors(record: dict[str, Any]) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from .model_specs import AniSpec as AniSpec
 from .model_specs import AnyModelSpec as AnyModelSpec
 from .model_specs import ModelSpec as ModelSpec
+from .presets import Preset, preset_keys
 from .registry import did_you_mean
 from .spec import Fraction, Name
 from .spec import PositiveInt as PositiveInt
@@ -276,6 +277,15 @@ class LossWeights(Spec):
     (pseudo-Huber); for labels with outliers."""
 
 
+class ReplaySpec(Spec):
+    """Low-fidelity labels that a stage on high-fidelity ones keeps looking at."""
+
+    fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.25
+    """Share of the cells of every step, at least one; an epoch is once through the others."""
+    weight: Annotated[float, Field(gt=0.0)] = 0.3
+    """Of their loss, beside 1 of the others'."""
+
+
 class StageSpec(Spec):
     """One stage of training: a name, what it starts from, how long and on what loss."""
 
@@ -284,8 +294,17 @@ class StageSpec(Spec):
     """``low``: the empirical labels of the pool; ``high``: the dataset of DFT labels."""
     start_from: Name | None = None
     """Name of an earlier stage."""
+    preset: Preset | None = None
+    """A recipe of transfer, written out as the keys that it stands for, except those that the
+    stage has itself. ``paper``: first and last layer frozen, as in the paper; ``gentle``: all
+    layers move, the descriptor and the first layer more slowly."""
     freeze: list[str] = []
     """Patterns (fnmatch) of parameter names that stay as they are."""
+    learning_rates: dict[str, Annotated[float, Field(gt=0.0)]] = {}
+    """Pattern (fnmatch) of parameter names -> factor on the learning rate; the first that
+    matches counts."""
+    replay: ReplaySpec | None = None
+    """Low-fidelity labels among those of this stage."""
     refit_energies: bool = True
     """Re-fit the reference energies to the new labels before the stage."""
     epochs: PositiveInt = 300
@@ -308,6 +327,24 @@ class StageSpec(Spec):
     patience: PositiveInt | None = None
     """Stop after so many epochs without a better validation score."""
 
+    @model_validator(mode="after")
+    def _replay(self) -> StageSpec:
+        if self.replay and (
+            self.start_from is None or self.labels == "low" or self.batch_size == 1
+        ):
+            raise ValueError(
+                "replay is of low labels in a stage on high ones: it needs start_from, "
+                "labels: high and a batch_size above 1"
+            )
+        return self
+
+    def plain(self, model: AnyModelSpec) -> StageSpec:
+        """The same stage with its preset written out."""
+        if self.preset is None:
+            return self
+        own = self.model_dump(include=self.model_fields_set - {"preset"})
+        return StageSpec.model_validate(preset_keys(self.preset, model) | own)
+
 
 class TrainSpec(Spec):
     """Model, stages and seed."""
@@ -315,6 +352,11 @@ class TrainSpec(Spec):
     model: AnyModelSpec = ModelSpec()
     stages: list[StageSpec]
     seed: int = 1
+
+    @field_validator("stages")
+    @classmethod
+    def _plain(cls, stages: list[StageSpec], info: ValidationInfo) -> list[StageSpec]:
+        return [stage.plain(info.data.get("model", ModelSpec())) for stage in stages]
 
     @model_validator(mode="after")
     def _order(self) -> TrainSpec:

@@ -26,11 +26,13 @@ def train(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
     spec = context.spec
     stage = next(s for s in spec.train.stages if s.name == parameters["stage"])
     source, training, validation = _data(context, stage)
+    replay_source, replay = _replay(context, stage)
     parent = context.result(f"train-{stage.start_from}")["model"] if stage.start_from else None
     model_id = content_id(
         "mdl",
         {
             "source": source,
+            **({"replay": replay_source} if replay else {}),
             "stage": stage.model_dump(mode="json"),
             "model": spec.train.model.model_dump(mode="json"),
             "parent": parent,
@@ -47,6 +49,7 @@ def train(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
         directory,
         seed=spec.train.seed,
         start_from=_parent_file(context, parent, directory),
+        replay=replay,
         stop=context.stop,
         progress=_reporter(context, stage),
     )
@@ -59,10 +62,12 @@ def train(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
             "campaign": context.campaign,
             "stage": stage.name,
             "source": source,
+            "replay": replay_source,
             "parent": parent,
             "seed": spec.train.seed,
             "training": stage.model_dump(mode="json"),
             "history": result.history,
+            "movement": result.movement,
         },
     )
     return {
@@ -83,6 +88,22 @@ def _data(
         cache = context.directory("packed")
         parts = (packed_part(store, dataset, part, cache) for part in ("train", "validation"))
         return (dataset, *parts)
+    return _pool(context)
+
+
+def _replay(context: Context, stage: StageSpec) -> tuple[str, list[LabelledConfiguration]]:
+    """Id of the source and the empirical labels that a stage on DFT labels replays."""
+    if stage.replay is None:
+        return "", []
+    source, training, _ = _pool(context)
+    return source, training
+
+
+def _pool(
+    context: Context,
+) -> tuple[str, list[LabelledConfiguration], list[LabelledConfiguration]]:
+    """Id of the source, training and validation data of the empirical labels."""
+    store = context.store
     theory = context.result("plan")["low_theory"]
     filter_ = {
         "campaign": context.campaign,

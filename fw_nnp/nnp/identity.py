@@ -17,6 +17,7 @@ def identity_of(
     validation: Sequence[LabelledConfiguration],
     seed: int,
     start_from: Path | None,
+    replay: Sequence[LabelledConfiguration],
 ) -> dict[str, str]:
     """Digests of everything that decides the result of a stage."""
     return {
@@ -24,6 +25,7 @@ def identity_of(
         "model": digest(canonical_json(model.model_dump(mode="json"))),
         "training labels": _digest_labels(training),
         "validation labels": _digest_labels(validation),
+        "replayed labels": _digest_labels(replay),
         "seed": str(seed),
         "starting model": digest(start_from.read_bytes()) if start_from else "",
     }

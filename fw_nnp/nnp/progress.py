@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .movement import Report
+
 QUANTITY_UNITS = {"energy": "meV/atom", "forces": "meV/Å", "stress": "GPa"}
 """Of the errors in a history."""
 
@@ -39,6 +41,9 @@ class StageResult:
         Epoch of the model; 0 is the start.
     stopped_early
         Whether `stop` ended it before its time; the same call goes on.
+    movement
+        What moved since the model that the stage started from (`movement.movement`); empty
+        where it started from none.
     wall_s, core_s
         Seconds over all runs of the stage.
     """
@@ -47,6 +52,7 @@ class StageResult:
     history: list[dict[str, Any]]
     best_epoch: int
     stopped_early: bool
+    movement: Report
     wall_s: float
     core_s: float
 

@@ -18,16 +18,17 @@ from fw_nnp.core.records import LabelledConfiguration
 from fw_nnp.core.specs import AnyModelSpec, StageSpec
 
 from . import checkpoint
-from .artefact import build, model_id, save_model
-from .data import CellSet, read_cell, sample_of, shuffled, total_errors
-from .loss import QUANTITIES, Errors, Targets, errors, loss, residuals, unusable
+from .artefact import build, load_model, model_id, save_model
+from .data import Cell, CellSet, read_cell, sample_of, shuffled, total_errors
+from .loss import QUANTITIES, Errors, errors, loss, residuals, unusable
+from .movement import Report, movement
 from .optimizers import make_optimizer
 from .parameters import joined, write
-from .potential import Prediction
 from .progress import Clock, Counters, Progress, StageResult
+from .replay import on_the_new_scale, replayed, replayed_per_step
 from .schedule import fraction_done, learning_rate, weight_decay
 from .training_data import describe
-from .transfer import freeze, refit_energies, take_over
+from .transfer import freeze, groups_of, refit_energies, take_over
 
 CHECKPOINT_SECONDS = 10.0
 """A checkpoint is written after an epoch if the last one is older than this."""
@@ -55,6 +56,7 @@ class StageRun:
         training: Sequence[LabelledConfiguration],
         validation: Sequence[LabelledConfiguration],
         start_from: Path | None,
+        replay: Sequence[LabelledConfiguration],
     ) -> None:
         """Model, cells, optimiser; then the checkpoint's state, if there is one."""
         stored = self._stored()
@@ -65,6 +67,8 @@ class StageRun:
             self.model = take_over(start_from, spec, elements)
         self.parent = model_id(start_from) if start_from else ""
         self.data = describe(training)
+        self.start_from = start_from
+        reference = self.model.reference.clone()
         self.model.train()
         anchors = [p.detach().clone() for p in self.model.parameters()]
         if start_from is None:
@@ -80,15 +84,20 @@ class StageRun:
         )
         if stored is None and (start_from is None or self.stage.refit_energies):
             refit_energies(self.model, self.training, self.stage.batch_size)
+        change = self.model.reference - reference
+        self.replay = on_the_new_scale(
+            [read_cell(self.model, item, self.stage.weights) for item in replay], change
+        )
         freeze(self.model, self.stage.freeze)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.anchors = [
             a for a, p in zip(anchors, self.model.parameters(), strict=True) if p.requires_grad
         ]
         self.decay = weight_decay(self.stage, sum(cell.batch.n_atoms for cell in cells))
-        self.optimizer = make_optimizer(
-            self.stage.optimizer, self.parameters, self.stage.learning_rate
-        )
+        groups = groups_of(self.model, self.stage.learning_rates)
+        factors = {id(p): group["factor"] for group in groups for p in group["params"]}
+        self.factors = [factors[id(p)] for p in self.parameters]
+        self.optimizer = make_optimizer(self.stage.optimizer, groups, self.stage.learning_rate)
         self.average = joined(self.parameters)
         self.best = self.average.clone()
         if stored is not None:
@@ -158,48 +167,60 @@ class StageRun:
     def _epoch(self, clock: Clock, stop: Callable[[], bool]) -> bool:
         """The rest of the current epoch; returns whether `stop` cut it short."""
         counters = self.counters
-        batches = shuffled(len(self.training), self.stage.batch_size, self.seed, counters.epoch)
-        for indices in batches[counters.step_in_epoch :]:
+        again = replayed_per_step(self.stage)
+        own = self.stage.batch_size - again
+        batches = shuffled(len(self.training), own, self.seed, counters.epoch)
+        extra = replayed(len(self.replay), again, len(batches), self.seed, counters.epoch)
+        for indices, more in list(zip(batches, extra, strict=True))[counters.step_in_epoch :]:
             clock.tick()
             epochs = counters.epoch + counters.step_in_epoch / len(batches)
             fraction = fraction_done(self.stage, epochs, counters.wall_s)
             if fraction >= 1.0:
                 break
-            self._step(indices, learning_rate(self.stage, counters.step, fraction))
+            self._step(indices, more, learning_rate(self.stage, counters.step, fraction))
             counters.step += 1
             counters.step_in_epoch += 1
             if stop():
                 return True
         return False
 
-    def _step(self, indices: list[int], rate: float) -> None:
-        batch, targets = self.training.take(indices)
-        prediction = self.model.members(batch)
-        found = residuals(prediction, targets)
-        objective = loss(found, targets, self.stage.weights)
-        if not torch.isfinite(objective):
-            raise self._diverged(indices, prediction, targets, batch.structure)
-        self.optimizer.param_groups[0]["lr"] = rate
+    def _step(self, indices: list[int], more: list[int], rate: float) -> None:
+        objective, done = self._loss(self.training, indices)
+        if self.stage.replay is not None:
+            objective = objective + self.stage.replay.weight * self._loss(self.replay, more)[0]
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
         self.optimizer.zero_grad()
         objective.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.stage.clip)
         if not torch.isfinite(norm):
-            raise self._diverged(indices, prediction, targets, batch.structure)
+            cells = [self.training.cells[i] for i in indices]
+            cells += [self.replay.cells[i] for i in more]
+            raise self._diverged(cells)
         self.optimizer.step()
         with torch.no_grad():
-            for parameter, anchor in zip(self.parameters, self.anchors, strict=True):
-                parameter.lerp_(anchor, rate * self.decay)
+            for parameter, anchor, factor in zip(
+                self.parameters, self.anchors, self.factors, strict=True
+            ):
+                parameter.lerp_(anchor, rate * factor * self.decay)
         decay = min(self.stage.ema, (1 + self.counters.step) / (10 + self.counters.step))
         self.average.lerp_(joined(self.parameters), 1.0 - decay)
-        done = errors(found, targets)
         self.squares += done.squares
         self.counts += done.counts
 
-    def _diverged(
-        self, indices: list[int], prediction: Prediction, targets: Targets, structure: Tensor
-    ) -> Diverged:
-        bad = unusable(prediction, targets, structure) or range(len(indices))
-        ids = [self.training.cells[indices[i]].configuration_id for i in bad]
+    def _loss(self, cells: CellSet, indices: list[int]) -> tuple[Tensor, Errors]:
+        """What some cells add to the loss, and their errors."""
+        batch, targets = cells.take(indices)
+        prediction = self.model.members(batch)
+        found = residuals(prediction, targets)
+        objective = loss(found, targets, self.stage.weights)
+        if not torch.isfinite(objective):
+            bad = unusable(prediction, targets, batch.structure) or range(len(indices))
+            raise self._diverged([cells.cells[indices[i]] for i in bad])
+        return objective, errors(found, targets)
+
+    def _diverged(self, cells: list[Cell]) -> Diverged:
+        ids = [cell.configuration_id for cell in cells]
         return Diverged(
             f"the loss is not finite at epoch {self.counters.epoch + 1}, "
             f"step {self.counters.step + 1}, with {', '.join(ids)}",
@@ -227,10 +248,11 @@ class StageRun:
         self.counts.zero_()
 
     def _record(self, train: Errors, check: Errors) -> dict[str, Any]:
+        first = self.optimizer.param_groups[0]
         record: dict[str, Any] = {
             "epoch": self.counters.epoch,
             "seconds": round(self.counters.wall_s, 3),
-            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "learning_rate": first["lr"] / first["factor"],
         }
         record |= {f"train_{name}": value for name, value in train.rmse().items()}
         validated = check.rmse() if len(self.validation) else dict.fromkeys(QUANTITIES)
@@ -261,6 +283,7 @@ class StageRun:
         path = self.directory / "model.pt"
         raw = joined(self.parameters)
         write(self.parameters, self.best if counters.best_epoch else self.average)
+        moved = self._movement()
         summary = {
             "stage": self.stage.model_dump(mode="json"),
             "seed": self.seed,
@@ -272,6 +295,7 @@ class StageRun:
             "best_epoch": counters.best_epoch,
             "errors": counters.history[counters.best_epoch - 1] if counters.history else {},
             "complete": not stopped,
+            "movement": moved,
         }
         save_model(path, self.model, summary)
         write(self.parameters, raw)
@@ -280,6 +304,17 @@ class StageRun:
             history=counters.history,
             best_epoch=counters.best_epoch,
             stopped_early=stopped,
+            movement=moved,
             wall_s=counters.wall_s,
             core_s=counters.core_s,
         )
+
+    def _movement(self) -> Report:
+        """How far the model is from the one that it started from; also ``movement.json``."""
+        if self.start_from is None:
+            return {}
+        before = load_model(self.start_from)
+        found = movement(before, self.model, sample_of(self.training.cells, self.seed))
+        text = json.dumps(found, indent=2, ensure_ascii=False)
+        (self.directory / "movement.json").write_text(text, encoding="utf-8")
+        return found

@@ -23,10 +23,13 @@ def train_stage(
     *,
     seed: int,
     start_from: Path | None = None,
+    replay: Sequence[LabelledConfiguration] = (),
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[Progress], None] | None = None,
 ) -> StageResult:
     """Train `model` on the labels of one stage and leave ``model.pt`` in `directory`.
+
+    A stage that starts from another leaves ``movement.json`` as well: what moved, and how far.
 
     Without a time limit the result depends on the arguments only: a run that was killed and
     started again ends with the same bits on a CPU as one that was not. A finished stage is
@@ -42,6 +45,8 @@ def train_stage(
         Made if absent; holds ``checkpoint.pt`` and ``model.pt``.
     seed
         Of the start and of the order of the cells.
+    replay
+        Labels of the earlier level of theory, where `stage.replay` wants them.
     stop
         Asked after every step; if true, a checkpoint is written and training returns.
     progress
@@ -64,8 +69,16 @@ def train_stage(
             place=stage.name,
             remedy="give the model file of that stage as start_from",
         )
+    if (stage.replay is None) == bool(replay):
+        raise TrainingError(
+            f"the stage replays {'nothing' if stage.replay is None else 'labels'} "
+            f"and {len(replay)} labels to replay are given",
+            place=stage.name,
+            remedy="give low-fidelity labels to the stages that replay them, and to no others",
+        )
+    stage = stage.plain(model)
     directory.mkdir(parents=True, exist_ok=True)
-    identity = identity_of(stage, model, training, validation, seed, start_from)
+    identity = identity_of(stage, model, training, validation, seed, start_from, replay)
     run = StageRun(stage, directory, identity, seed)
-    run.set_up(model, training, validation, start_from)
+    run.set_up(model, training, validation, start_from, replay)
     return run.train(stop, progress)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -47,21 +48,45 @@ def take_over(path: Path, spec: AnyModelSpec, elements: Sequence[str]) -> Potent
 def freeze(model: Potential, patterns: Sequence[str]) -> list[str]:
     """Hold the parameters that match a pattern (fnmatch) fixed; returns their names."""
     names = dict(model.named_parameters())
-    frozen: set[str] = set()
-    for pattern in patterns:
-        matched = [name for name in names if fnmatchcase(name, pattern)]
-        if not matched:
-            raise SpecError(
-                f"no parameter matches '{pattern}'{did_you_mean(pattern, list(names))}",
-                place="freeze",
-                remedy=f"parameters: {', '.join(names)}",
-            )
-        frozen.update(matched)
+    frozen = {name for p in patterns for name in _matching(p, list(names), "freeze")}
     for name, parameter in names.items():
         parameter.requires_grad_(name not in frozen)
     if len(frozen) == len(names):
         raise SpecError("nothing is left to train", place="freeze")
     return sorted(frozen)
+
+
+def groups_of(model: Potential, factors: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Parameters that train, grouped for an optimiser by the `factor` on their learning rate.
+
+    Parameters
+    ----------
+    factors
+        Pattern (fnmatch) of parameter names -> factor; the first that matches counts, 1 if none.
+    """
+    names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    chosen: dict[str, float] = {}
+    for pattern, factor in factors.items():
+        for name in _matching(pattern, names, "learning_rates"):
+            chosen.setdefault(name, factor)
+    groups: dict[float, dict[str, Any]] = {}
+    for name in names:
+        factor = chosen.get(name, 1.0)
+        group = groups.setdefault(factor, {"params": [], "factor": factor})
+        group["params"].append(model.get_parameter(name))
+    return list(groups.values())
+
+
+def _matching(pattern: str, names: list[str], place: str) -> list[str]:
+    """Names that match a pattern; there must be some."""
+    matched = [name for name in names if fnmatchcase(name, pattern)]
+    if not matched:
+        raise SpecError(
+            f"no parameter matches '{pattern}'{did_you_mean(pattern, names)}",
+            place=place,
+            remedy=f"parameters: {', '.join(names)}",
+        )
+    return matched
 
 
 @torch.no_grad()

@@ -75,6 +75,44 @@ def test_train_evaluate_and_use(call, tmp_path: Path) -> None:
     assert "force_meV_A" in call("evaluate", "model/model.pt", "--data", "test.extxyz")
 
 
+TRANSFER = """
+model: {cutoff: 5.0 Å, l_max: 2, n_radial: 4, hidden: [8, 8]}
+dataset: {fractions: [0.5, 0.5, 0.0]}
+stages:
+- {name: pretrain, labels: low, epochs: 2}
+- {name: tune, start_from: pretrain, preset: paper, replay: {fraction: 0.5}, epochs: 2}
+"""
+
+
+def test_transfer_from_one_file_to_another_tells_what_moved(call, tmp_path: Path) -> None:
+    write_labelled(tmp_path / "low.extxyz", cells(12, 1))
+    write_labelled(tmp_path / "high.extxyz", [*cells(4, 1), *cells(4, 3)])
+    (tmp_path / "train.yaml").write_text(TRANSFER)
+    words = ("train", "--data", "high.extxyz", "--out", "model", "--config", "train.yaml")
+    low = ("--low-data", "low.extxyz")
+    document = json.loads(call(*words, *low, "--json"))
+    assert document["movement"]["pretrain"] == {}
+    moved = document["movement"]["tune"]
+    assert moved["parameters"]["network.Al.0.weight"] == 0.0
+    assert moved["parameters"]["network.Al.1.weight"] > 0.0
+    shown = call(*words, *low)
+    assert "what stage tune moved" in shown
+    assert "network.Al.1.weight" in shown
+
+
+def test_stages_on_low_labels_ask_for_a_file_of_them(
+    capsys: pytest.CaptureFixture[str], call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write_labelled(tmp_path / "high.extxyz", cells(4, 1))
+    (tmp_path / "train.yaml").write_text(TRANSFER)
+    words = ["fw-nnp", "train", "--data", "high.extxyz", "--out", "model", "--config", "train.yaml"]
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "--low-data" in capsys.readouterr().err
+
+
 def test_a_committee_draws_how_well_it_knows_its_errors(call, tmp_path: Path) -> None:
     write_labelled(tmp_path / "train.extxyz", cells(30, 1))
     config = CONFIG.replace("hidden:", "members: 3, hidden:").replace("epochs: 8", "epochs: 4")
