@@ -25,7 +25,7 @@ from .work import Cells, Work, ase_work, in_turn
 
 def training(cells: Cells) -> Work:
     stage = StageSpec(name="speed", batch_size=cells.batch_size)
-    run = StageRun(stage, Path("never written"), identity={}, seed=1)
+    run = StageRun(stage, Path.cwd(), identity={}, seed=1)
     run.set_up(ModelSpec(cutoff=cells.cutoff), labelled(cells), [], None)
     batches = in_turn([list(batch) for batch in cells.batches()])
 
