@@ -1,6 +1,7 @@
 """Cost of our model against atoms and neighbours: ``python benchmarks/scaling.py``.
 
-Prints the numbers and draws docs/figures/scaling.png from them.
+Prints the numbers and draws docs/figures/scaling.png from them. Times are of the processor, summed
+over threads: what others do on the machine meanwhile changes them little.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
@@ -17,14 +17,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from peers.work import Cells
+from peers.work import Cells, timed
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from speed.cells import make_cells
 from speed.report import machine
-from speed.rounds import alternate
-from speed.worker import Contestant, Worker
+from speed.worker import thread_variables
 from vesin import NeighborList
 
 from fw_nnp.report.style import METHOD_COLOURS, drawing, png_bytes
@@ -44,7 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--cutoffs", type=float, nargs="+", default=CUTOFFS, help="Å")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--turn", type=float, default=0.5, help="seconds of each size per round")
     parser.add_argument("--figure", type=Path, default=FIGURE, help="where it is drawn")
     parser.add_argument("--json", action="store_true", help="the document, on stdout")
     asked = parser.parse_args(arguments)
@@ -60,49 +58,41 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
 def measure(asked: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     """The four curves and what they grow like."""
-    by_atoms = [make_cells(n, count=1, batch_size=1) for n in asked.atoms]
-    by_cutoff = [make_cells(108, count=8, batch_size=8, cutoff=c) for c in asked.cutoffs]
+    os.environ.update(thread_variables(asked.threads))
+    sizes = {
+        "atoms": [make_cells(n, count=1, batch_size=1) for n in asked.atoms],
+        "neighbours": [make_cells(108, count=8, batch_size=8, cutoff=c) for c in asked.cutoffs],
+    }
     document: dict[str, Any] = {"benchmark": "scaling", "machine": machine(asked.threads)}
-    for name, sizes in (("atoms", by_atoms), ("neighbours", by_cutoff)):
-        document[name] = {
-            task: points(sizes, task, asked, lambda text, n=name: say(f"{n}: {text}"))
-            for task in TASKS
-        }
+    for x, cells in sizes.items():
+        document[x] = {}
+        for task in TASKS:
+            say(f"{task} against {x}")
+            document[x][task] = points(cells, task, asked.rounds)
     document["exponents"] = {
-        x: {task: exponent(document[x][task], x) for task in TASKS} for x in ("atoms", "neighbours")
+        x: {task: exponent(document[x][task], x) for task in TASKS} for x in sizes
     }
     return document
 
 
-def points(
-    sizes: Sequence[Cells], task: str, asked: argparse.Namespace, say: Callable[[str], None]
-) -> list[dict[str, float]]:
-    """Seconds per step of every size, measured in turn."""
-    workers: list[Worker] = []
-    try:
-        with tempfile.TemporaryDirectory() as scratch:
-            for number, cells in enumerate(sizes):
-                path = Path(scratch) / f"{number}.npz"
-                cells.save(path)
-                contestant = Contestant(f"{task}-{number}", "ours", task, None)
-                say(f"starting {task}, {len(cells) * cells.n_atoms} atoms")
-                worker = Worker(contestant, path, threads=asked.threads, environments=Path())
-                workers.append(worker)
-            found = alternate(workers, rounds=asked.rounds, turn_s=asked.turn, say=say)
-    finally:
-        for worker in workers:
-            worker.close()
+def points(sizes: Sequence[Cells], task: str, rounds: int) -> list[dict[str, float]]:
+    """Times of every size, measured in turn."""
+    from peers import ours  # imports torch, which reads the number of threads once
+
+    works = [getattr(ours, task)(cells) for cells in sizes]
+    for work in works:
+        work.step()
+    times = [[timed(work.step) for work in works] for _ in range(rounds)]
     return [
         {
-            "atoms": len(cells) * cells.n_atoms,
+            "atoms": work.atoms_per_step,
             "neighbours": neighbours(cells),
             "cutoff": cells.cutoff,
-            "seconds": median(turn.seconds for turn in turns),
-            "core_seconds": median(turn.core_seconds for turn in turns),
-            "us_per_atom": 1e6 * median(t.seconds for t in turns) / (len(cells) * cells.n_atoms),
-            "memory_mb": worker.memory_mb,
+            "seconds": median(seconds for seconds, _ in own),
+            "core_seconds": median(core for _, core in own),
+            "core_us_per_atom": 1e6 * median(core for _, core in own) / work.atoms_per_step,
         }
-        for cells, worker, turns in zip(sizes, workers, found.values(), strict=True)
+        for cells, work, own in zip(sizes, works, zip(*times, strict=True), strict=True)
     ]
 
 
@@ -116,15 +106,15 @@ def neighbours(cells: Cells) -> float:
 
 
 def exponent(curve: Sequence[dict[str, float]], x: str) -> float:
-    """p of time ~ x^p, without the sizes below FROM atoms if others are enough.
+    """p of processor time ~ x^p, without the sizes below FROM atoms if others are enough.
 
     1 is proportional; less means that part of the time does not depend on x, more that the cost
     outgrows it.
     """
     large = [point for point in curve if point["atoms"] >= FROM]
     chosen = large if len(large) > 1 else curve
-    values, seconds = (np.log([point[key] for point in chosen]) for key in (x, "seconds"))
-    return float(np.polyfit(values, seconds, 1)[0])
+    values, times = (np.log([point[key] for point in chosen]) for key in (x, "core_seconds"))
+    return float(np.polyfit(values, times, 1)[0])
 
 
 # ---------------------------------------------------------------- out
@@ -132,13 +122,12 @@ def exponent(curve: Sequence[dict[str, float]], x: str) -> float:
 
 def show(document: dict[str, Any], console: Console) -> None:
     """Print the curves."""
-    for name in ("atoms", "neighbours"):
+    for x in ("atoms", "neighbours"):
         table = Table("atoms", "neighbours", box=box.SIMPLE_HEAD)
         for task in TASKS:
-            table.add_column(f"{task}, µs/atom", justify="right")
-            table.add_column("memory, MB", justify="right")
-        for pair in zip(*(document[name][task] for task in TASKS), strict=True):
-            figures = [f(p) for p in pair for f in (per_atom, memory)]
+            table.add_column(f"{task}, core µs/atom", justify="right")
+        for pair in zip(*(document[x][task] for task in TASKS), strict=True):
+            figures = [f"{point['core_us_per_atom']:.1f}" for point in pair]
             table.add_row(f"{pair[0]['atoms']:,}", f"{pair[0]['neighbours']:.0f}", *figures)
         console.print(table)
     exponents = document["exponents"]
@@ -147,14 +136,6 @@ def show(document: dict[str, Any], console: Console) -> None:
             f"{task}: time ~ atoms^{exponents['atoms'][task]:.2f} from {FROM} atoms on, "
             f"~ neighbours^{exponents['neighbours'][task]:.2f}"
         )
-
-
-def per_atom(point: dict[str, float]) -> str:
-    return f"{point['us_per_atom']:.1f}"
-
-
-def memory(point: dict[str, float]) -> str:
-    return f"{point['memory_mb']:.0f}"
 
 
 def draw(document: dict[str, Any]) -> Figure:
@@ -166,16 +147,16 @@ def draw(document: dict[str, Any]) -> Figure:
             zip(TASKS, (METHOD_COLOURS["potential"], METHOD_COLOURS["eam"]), strict=True)
         )
         for task, colour in colours.items():
-            plot(left, document["atoms"][task], "atoms", "seconds", 1e3, colour, task)
-            plot(right, document["neighbours"][task], "neighbours", "us_per_atom", 1, colour, task)
-        last = document["atoms"]["training"][-1]
-        atoms = np.array([p["atoms"] for p in document["atoms"]["training"]])
-        left.plot(
-            atoms, 1e3 * last["seconds"] * atoms / last["atoms"], ":", color="0.5", label="~ atoms"
-        )
-        left.set(xscale="log", yscale="log", xlabel="atoms", ylabel="time per step / ms")
+            plot(left, document["atoms"][task], ("atoms", "core_seconds"), 1e3, colour, task)
+            curve = document["neighbours"][task]
+            plot(right, curve, ("neighbours", "core_us_per_atom"), 1, colour, task)
+        curve = document["atoms"]["training"]
+        atoms = np.array([point["atoms"] for point in curve])
+        line = 1e3 * curve[-1]["core_seconds"] * atoms / atoms[-1]
+        left.plot(atoms, line, ":", color="0.5", label="~ atoms")
+        left.set(xscale="log", yscale="log", xlabel="atoms", ylabel="processor time per step / ms")
         left.set_title("Time against atoms")
-        right.set(xlabel="neighbours per atom", ylabel="time per atom / µs")
+        right.set(xlabel="neighbours per atom", ylabel="processor time per atom / µs")
         right.set_title("Time against neighbours")
         right.set_xlim(left=0)
         right.set_ylim(bottom=0)
@@ -187,21 +168,14 @@ def draw(document: dict[str, Any]) -> Figure:
 def plot(
     axes: Axes,
     curve: Sequence[dict[str, float]],
-    x: str,
-    y: str,
+    names: tuple[str, str],
     scale: float,
     colour: str,
     label: str,
 ) -> None:
-    """One curve."""
-    axes.plot(
-        [point[x] for point in curve],
-        [scale * point[y] for point in curve],
-        "o-",
-        color=colour,
-        label=label,
-        markersize=4,
-    )
+    """One curve; `names` of what lies along x and y."""
+    x, y = ([point[name] for point in curve] for name in names)
+    axes.plot(x, [scale * v for v in y], "o-", color=colour, label=label, markersize=4)
 
 
 if __name__ == "__main__":

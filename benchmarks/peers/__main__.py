@@ -12,11 +12,9 @@ import json
 import os
 import resource
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-from .work import Cells
+from .work import Cells, timed
 
 
 def main() -> None:
@@ -43,13 +41,6 @@ def main() -> None:
         times = [timed(work.step) for _ in range(json.loads(line)["steps"])]
         seconds, core_seconds = zip(*times, strict=True)
         say(seconds=seconds, core_seconds=core_seconds, memory_mb=memory_mb())
-
-
-def timed(step: Callable[[], object]) -> tuple[float, float]:
-    """Seconds by the clock, and of processor time."""
-    clock, processor = time.perf_counter(), time.process_time()
-    step()
-    return time.perf_counter() - clock, time.process_time() - processor
 
 
 def memory_mb() -> float:

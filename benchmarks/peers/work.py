@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -110,6 +111,13 @@ class Work:
     settings: str
     parameters: int | None = None
     more: dict[str, float] = field(default_factory=dict)
+
+
+def timed(step: Callable[[], object]) -> tuple[float, float]:
+    """Seconds by the clock, and of processor time."""
+    clock, processor = time.perf_counter(), time.process_time()
+    step()
+    return time.perf_counter() - clock, time.process_time() - processor
 
 
 def in_turn(batches: list) -> Iterator:

@@ -14,9 +14,8 @@ def curve(power: float) -> list[dict[str, float]]:
         {
             "atoms": atoms,
             "neighbours": atoms / 100,
-            "seconds": 1e-6 * max(atoms, 500) ** power,
-            "us_per_atom": 1.0,
-            "memory_mb": 500.0,
+            "core_seconds": 1e-6 * max(atoms, 500) ** power,
+            "core_us_per_atom": 1.0,
         }
         for atoms in (108, 864, 4000, 32000)
     ]
@@ -34,6 +33,18 @@ def test_neighbours_of_fcc():
     """12 + 6 + 24 + 12 in four shells, whose order a rattling by 0.1 Å blurs at the cutoff."""
     cells = make_cells(108, count=1, batch_size=1)
     assert scaling.neighbours(cells) == pytest.approx(54, abs=3)
+
+
+def test_the_whole_command(tmp_path, capsys):
+    sizes = ["--atoms", "32", "108", "--cutoffs", "4", "5", "--threads", "1", "--rounds", "1"]
+    document = scaling.main([*sizes, "--figure", str(tmp_path / "scaling.png")])
+    shown = capsys.readouterr().out
+    for task in scaling.TASKS:
+        assert f"{task}: time ~ atoms^" in shown
+        assert [point["atoms"] for point in document["atoms"][task]] == [32, 108]
+        few, many = (point["neighbours"] for point in document["neighbours"][task])
+        assert few < many
+    assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_figure_shows_the_points():
