@@ -28,6 +28,7 @@ SAVING = 15.0  # s that a program has to save its state when it is asked to stop
 SILENCE = 600.0  # s without output after which a program counts as frozen ...
 SILENT_STEPS = 10.0  # ... or so many times the longest pause before, where that is longer
 LOOK = 2.0  # s between two looks at the output
+LAUNCHERS = ("mpirun", "mpiexec", "mpiexec.hydra", "srun", "aprun", "jsrun", "prun")
 FROZEN = "ended as frozen"
 PR_SET_PDEATHSIG = 1
 
@@ -77,6 +78,7 @@ class ProgramJob(Job):
         self.banner = banner
         self.stop_files = list(stop_files)
         self.silence = silence
+        self.core: int | None = None
         self.options: list[str] = []
         self.attempts = 0
         self.running: subprocess.Popen[bytes] | None = None
@@ -132,7 +134,7 @@ class ProgramJob(Job):
                     stdout=out,
                     stderr=err,
                     start_new_session=True,
-                    preexec_fn=partial(_die_with, os.getpid()),
+                    preexec_fn=partial(_die_with, os.getpid(), self.core),
                 )
             except OSError as error:
                 raise EngineError(
@@ -221,6 +223,11 @@ class Custody:
         self._jobs: set[ProgramJob] = set()
         self._lock = threading.Lock()
         self._stopping = False
+        self._here = threading.local()
+
+    def keep_to(self, core: int | None) -> None:
+        """Let the programs of this thread run on one core; None: wherever the system likes."""
+        self._here.core = core
 
     @property
     def stopped(self) -> bool:
@@ -250,6 +257,8 @@ class Custody:
             if self._stopping:
                 raise Stopped
             self._jobs.add(job)
+        alone = Path(job.argv[0]).name not in LAUNCHERS  # these bind their ranks themselves
+        job.core = getattr(self._here, "core", None) if alone else None
         try:
             # No monitors: custodian then waits for the program without polling.
             Custodian(
@@ -280,8 +289,10 @@ def _put_away(folder: Path, names: Sequence[str], attempt: Path) -> None:
             path.rename(attempt / name)
 
 
-def _die_with(parent: int) -> None:
-    """In the child: be killed when the thread that waits for it, or its process, is gone."""
+def _die_with(parent: int, core: int | None) -> None:
+    """In the child: be killed when the thread that waits for it is gone; stay on `core`."""
+    if core is not None:
+        os.sched_setaffinity(0, {core})
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import shutil
 import threading
@@ -87,7 +88,8 @@ def relabel_many(
     custody = Custody(max_attempts)
     done: queue.SimpleQueue[Label | Quarantine | BaseException | None] = queue.SimpleQueue()
 
-    def work() -> None:
+    def work(core: int | None) -> None:
+        custody.keep_to(core)
         try:
             while not custody.stopped:
                 configuration = todo.get_nowait()
@@ -104,8 +106,8 @@ def relabel_many(
             done.put(None)
 
     threads = [
-        threading.Thread(target=work, name=f"relabel-{i}", daemon=True)
-        for i in range(min(side_by_side, len(questions)))
+        threading.Thread(target=work, args=(core,), name=f"relabel-{i}", daemon=True)
+        for i, core in enumerate(_cores(min(side_by_side, len(questions))))
     ]
     for thread in threads:
         thread.start()
@@ -115,6 +117,16 @@ def relabel_many(
         custody.stop()
         for thread in threads:
             thread.join()
+
+
+def _cores(n: int) -> list[int | None]:
+    """A core for each of `n` programs where they fill all that this process may use.
+
+    With fewer programs than cores another worker may share the machine, and would pin its
+    programs to the same ones.
+    """
+    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return [*allowed] if 1 < n == len(allowed) else [None] * n
 
 
 def _answers(
