@@ -62,12 +62,11 @@ def train(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
             "campaign": context.campaign,
             "stage": stage.name,
             "source": source,
-            "replay": replay_source,
+            **({"replay": replay_source} if replay else {}),
             "parent": parent,
             "seed": spec.train.seed,
             "training": stage.model_dump(mode="json"),
             "history": result.history,
-            "movement": result.movement,
         },
     )
     return {

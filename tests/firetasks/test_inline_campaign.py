@@ -36,7 +36,11 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, list[str]
     stand_ins.write_overlapping(tmp_path / "given.xyz")
     protocols = stand_ins.campaign()["sample"]["protocols"]
     given = {"kind": "import", "file": "given.xyz", "always": True}
-    changes = {"sample": {"protocols": [*protocols, given]}}
+    *stages, last = stand_ins.campaign()["train"]["stages"]
+    changes = {
+        "sample": {"protocols": [*protocols, given]},
+        "train": {"stages": [*stages, {**last, "preset": "gentle", "replay": {}}]},
+    }
     store, ran, _ = run(tmp_path, changes)
     return store, ran, tmp_path
 
@@ -48,6 +52,17 @@ def test_every_step_ran_once_and_in_order(campaign: tuple[Store, list[str], Path
     chain = ["select", "train-pretrain", "collect", "train-transfer", "train-finetune"]
     positions = [ran.index(key) for key in [*chain, "evaluate", "report"]]
     assert positions == sorted(positions)
+
+
+def test_the_stage_that_replays_names_what_it_replayed(
+    campaign: tuple[Store, list[str], Path],
+) -> None:
+    store, _, _ = campaign
+    results = {step["key"]: step["result"] for step in store.steps("stand-in")}
+    tuned = store.model(results["train-finetune"]["model"])
+    assert tuned["replay"] == results["train-pretrain"]["source"]
+    assert tuned["training"]["learning_rates"]["radial.*"] < 1.0
+    assert "replay" not in store.model(results["train-transfer"]["model"])
 
 
 def test_the_overlapping_structure_is_in_quarantine_with_its_reason(
