@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fw_nnp.core.near_duplicates import near_duplicate_groups
 from fw_nnp.core.specs import CampaignSpec, ImportSpec
 from fw_nnp.core.splits import PARTS, assign_parts
 from fw_nnp.sampling.protocols import sampling_runs
@@ -38,8 +39,10 @@ def select(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
     chunks = [chosen[start : start + size] for start in range(0, len(chosen), size)]
     store.add_chunks(context.campaign, chunks)
     selected = store.frames_of(chosen)
-    by_trajectory = spec.dataset.split_by == "trajectory"
-    groups = [f.trajectory if by_trajectory else f.configuration.id for f in selected]
+    how: str = spec.dataset.split_by
+    names = [f.trajectory if how == "trajectory" else f.configuration.id for f in selected]
+    near = how == "near_duplicates"
+    groups = near_duplicate_groups([f.configuration for f in selected]) if near else names
     phases = [frame.phase for frame in selected]
     part = assign_parts(groups, phases, spec.dataset.fractions, spec.dataset.seed)
     return {
@@ -48,7 +51,7 @@ def select(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
         "n_chunks": len(chunks),
         "phases": dict(Counter(phases)),
         "parts": {
-            name: sorted({g for g, p in zip(groups, part, strict=True) if PARTS[p] == name})
+            name: sorted({n for n, p in zip(names, part, strict=True) if PARTS[p] == name})
             for name in PARTS
         },
     }

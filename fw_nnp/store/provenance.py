@@ -37,8 +37,9 @@ def _model(store: Store, model: Document) -> Node:
         k: model[k] for k in ("campaign", "stage", "seed", "created", "blob") if k in model
     }
     below = [_node("training spec", "", model.get("training", {}))]
-    if "source" in model:
-        below.append(_dataset(store, store.dataset(model["source"])))
+    below += [
+        _dataset(store, store.dataset(model[use])) for use in ("source", "replay") if model.get(use)
+    ]
     if "parent" in model:
         below.append(_model(store, store.model(model["parent"])))
     return _node("model", model["_id"], facts, below)
