@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     asked = _parser().parse_args(arguments)
     torch.set_num_threads(asked.threads)
     items = list(read_labelled(asked.data, load_description(DESCRIPTION)))
-    pool, _, test = split(items, (0.8, 0.0, 0.2), 1, "random")
+    pool, _, test = split(items, (0.8, 0.0, 0.2), 1, "near_duplicates")
     low = low_labels(pool, asked.out)
     seconds = 60.0 * asked.minutes
     first = StageSpec(name="low", labels="low", epochs=FOREVER, time_limit=seconds)

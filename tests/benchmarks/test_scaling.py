@@ -52,7 +52,7 @@ def test_the_figure_shows_the_points():
     figure = scaling.draw({"atoms": curves, "neighbours": curves})
     assert isinstance(figure, Figure)
     left, right = figure.axes
-    assert [1e3 * p["seconds"] for p in curve(1.0)] == pytest.approx(
+    assert [1e3 * p["core_seconds"] for p in curve(1.0)] == pytest.approx(
         list(left.lines[0].get_ydata())
     )
     assert [p["neighbours"] for p in curve(1.0)] == pytest.approx(list(right.lines[1].get_xdata()))
