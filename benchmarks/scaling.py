@@ -15,15 +15,16 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from peers import ours
 from peers.work import Cells, timed
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from speed.cells import make_cells
 from speed.report import machine
-from speed.worker import thread_variables
 from vesin import NeighborList
 
 from fw_nnp.report.style import METHOD_COLOURS, drawing, png_bytes
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
 def measure(asked: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     """The four curves and what they grow like."""
-    os.environ.update(thread_variables(asked.threads))
+    torch.set_num_threads(asked.threads)  # which the compiled kernels follow
     sizes = {
         "atoms": [make_cells(n, count=1, batch_size=1) for n in asked.atoms],
         "neighbours": [make_cells(108, count=8, batch_size=8, cutoff=c) for c in asked.cutoffs],
@@ -77,8 +78,6 @@ def measure(asked: argparse.Namespace, say: Callable[[str], None]) -> dict[str, 
 
 def points(sizes: Sequence[Cells], task: str, rounds: int) -> list[dict[str, float]]:
     """Times of every size, measured in turn."""
-    from peers import ours  # imports torch, which reads the number of threads once
-
     works = [getattr(ours, task)(cells) for cells in sizes]
     for work in works:
         work.step()
