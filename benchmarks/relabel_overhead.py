@@ -41,10 +41,10 @@ THEORY = {
     "code": "espresso",
     "pseudopotentials": {"Al": "Al.pbe-fwnnp.UPF"},
     "ecutwfc": "16 Ry",
-    "k_spacing": 0.35,
+    "k_spacing": 0.4,
     "k_shift": True,
     "degauss": "0.15 Ry",
-    "bands": 1.6,
+    "bands": 2.5,
 }
 
 

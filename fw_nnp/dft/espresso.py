@@ -27,6 +27,7 @@ from .outputs import find_outputs
 from .theory import Pseudopotential, pseudopotentials, require_elements, theory_of
 from .verdict import as_error
 
+NO_MOMENT = 0.05  # μB per atom: a magnetic start that ended in the non-magnetic solution
 INPUT, STDOUT, STDERR = "pw.in", "pw.out", "pw.err"
 SAVED = "saved-state"  # holds the digest of the input that a saved state belongs to
 STOP_FILES = (f"{PREFIX}.EXIT", f"{OUTDIR}/{PREFIX}.EXIT")
@@ -127,8 +128,13 @@ class EspressoLabeler(ProgramLabeler):
         }
         if keyword((directory / INPUT).read_text(), "restart_mode") == "'restart'":
             provenance["resumed"] = True
-        if result.magnetization is not None:
+        if result.magnetization is not None and result.absolute_magnetization is not None:
             provenance["magnetization"] = result.magnetization
+            provenance["absolute_magnetization"] = result.absolute_magnetization
+            started = any(abs(m) > 0.0 for m in self.spec.starting_magnetization.values())
+            per_atom = result.absolute_magnetization / configuration.n_atoms
+            if started and per_atom < NO_MOMENT:
+                provenance["flags"] = ["nonmagnetic"]
         return provenance
 
 

@@ -44,8 +44,8 @@ class PwResult:
         True; None where the XML does not say (before version 6.6), and the standard output must.
     top_occupation
         Largest occupation of the highest band; 0 without smearing, where it is full.
-    magnetization
-        Total moment, μB per cell; None without spin.
+    magnetization, absolute_magnetization
+        Total moment and integral of its absolute density, μB per cell; None without spin.
     cpu
         CPU seconds of all ranks.
     """
@@ -60,6 +60,7 @@ class PwResult:
     converged: bool | None
     top_occupation: float
     magnetization: float | None
+    absolute_magnetization: float | None
     version: str
     cpu: float
 
@@ -120,7 +121,8 @@ def parse_xml(text: str, path: Path) -> PwResult:
         n_scf_steps=steps,
         converged=converged,
         top_occupation=_top_occupation(output),
-        magnetization=_magnetization(output),
+        magnetization=_moment(output, "total"),
+        absolute_magnetization=_moment(output, "absolute"),
         version=creator.get("VERSION", "") if creator is not None else "",
         cpu=_cpu(root),
     )
@@ -214,10 +216,11 @@ def _top_occupation(output: ElementTree.Element) -> float:
     return max(tops)
 
 
-def _magnetization(output: ElementTree.Element) -> float | None:
-    text = output.findtext("magnetization/total")
+def _moment(output: ElementTree.Element, name: str) -> float | None:
+    """Total or absolute moment of a run with collinear spin."""
+    text = output.findtext(f"magnetization/{name}")
     spin = output.findtext("magnetization/lsda", "").strip() == "true"
-    return float(text) if spin and text else None
+    return _float(text) if spin and text else None
 
 
 def _cpu(root: ElementTree.Element) -> float:

@@ -29,6 +29,7 @@ from .verdict import as_error
 PRINTED = ("vasprun.xml", "OUTCAR", "OSZICAR", STDOUT, STDERR)
 LEFT = ("CONTCAR", "XDATCAR", "DOSCAR", "EIGENVAL", "IBZKPT", "PCDAT", "REPORT", "PROCAR")
 POSITION_TOLERANCE = 1e-5  # Å
+NO_MOMENT = 0.05  # μB per atom: a magnetic start that ended in the non-magnetic solution
 LARGE_ENTROPY = 1e-3  # eV/atom: a smearing that is wide for this cell
 
 
@@ -133,13 +134,22 @@ class VaspLabeler(ProgramLabeler):
         }
         if (moment := outcar_moment(outcar)) is not None:
             provenance["magnetization"] = moment
-        flags = _flags(result, configuration.n_atoms)
+        flags = _flags(result)
+        started = sum(
+            self.theory.settings.get("magmom", {}).get(s, 0.0) for s in configuration.symbols
+        )
+        if moment is not None and abs(started) > abs(moment) and _small(moment, configuration):
+            flags.append("nonmagnetic")
         if flags:
             provenance["flags"] = flags
         return provenance
 
 
-def _flags(result: VaspResult, n_atoms: int) -> list[str]:
+def _small(moment: float, configuration: Configuration) -> bool:
+    return abs(moment) < NO_MOMENT * configuration.n_atoms
+
+
+def _flags(result: VaspResult) -> list[str]:
     """What custodian would act on and a label only notes."""
     flags = []
     if abs(result.entropy) > LARGE_ENTROPY:

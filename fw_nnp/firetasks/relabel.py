@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from fw_nnp.core.errors import LabelError
 from fw_nnp.core.records import Configuration, Frame, Label, LevelOfTheory, Quarantine
-from fw_nnp.core.specs import EmpiricalSpec
+from fw_nnp.core.specs import EmpiricalSpec, RelabelSpec
 from fw_nnp.dft import Labeler, make_labeler, relabel_many
 from fw_nnp.potentials import make_potential
 from fw_nnp.properties.elastic import cubic_properties
 from fw_nnp.services.deadline import time_is_up
+from fw_nnp.services.engines import Programs
 
 from .base import Context, Unfinished
 from .collect import freeze
@@ -22,23 +24,27 @@ PROGRAMS = {"espresso": "pw", "vasp": "vasp"}
 
 def labeler_of(context: Context) -> Labeler:
     """The labeler of the campaign's level of theory on this worker."""
-    theory = context.spec.relabel.theory
-    programs = context.programs
+    return labeler_at(context.spec.relabel, programs=context.programs, base=context.base)
+
+
+def labeler_at(spec: RelabelSpec, *, programs: Programs, base: Path) -> Labeler:
+    """The labeler of a level of theory with the programs of this machine."""
+    theory = spec.theory
     if isinstance(theory, EmpiricalSpec):
         lammps = theory.potential.engine == "lammps"
         potential = make_potential(
             theory.potential,
             lmp=programs.require("lmp") if lammps else [],
-            base=context.base,
+            base=base,
             potentials_dir=programs.potentials,
         )
-        return make_labeler(theory, programs={}, base=context.base, potential=potential)
+        return make_labeler(theory, programs={}, base=base, potential=potential)
     program = PROGRAMS[theory.code]
     return make_labeler(
         theory,
         programs={program: programs.require(program)},
-        base=context.base,
-        allow_physics=context.spec.relabel.allow_physics_changes == "relabel_as_new_theory",
+        base=base,
+        allow_physics=spec.allow_physics_changes == "relabel_as_new_theory",
     )
 
 

@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fw_nnp.core.errors import LabelError
 from fw_nnp.core.records import Configuration, Label, Quarantine
-from fw_nnp.dft import relabel, relabel_many
-from fw_nnp.dft.custody import Custody
+from fw_nnp.dft import make_labeler, relabel, relabel_many
+from fw_nnp.dft.custody import Custody, Stopped
 from fw_nnp.dft.espresso import corrections
 
-from .conftest import pair
+from .conftest import espresso, pair
 
 pytestmark = pytest.mark.engines
 
@@ -201,3 +202,48 @@ def test_a_second_run_in_the_same_directory_does_not_read_the_first(real, tmp_pa
     labeler.write(pair(), tmp_path)
     assert not (tmp_path / "out").exists()
     assert labeler.label(pair(), tmp_path, Custody(1)).energy == pytest.approx(first.energy)
+
+
+def test_a_stopped_run_goes_on_from_its_saved_state(real, tmp_path):
+    """A stop asks pw.x to save; the next call resumes, and the answer is the same."""
+    slow = {"k_spacing": 0.35, "ecutwfc": "16 Ry", "extra": {"electrons": {"mixing_beta": 0.1}}}
+    labeler = real(**slow, bands=3.0)
+    custody = Custody(max_attempts=1)
+    directory = tmp_path / "run"
+    ask = threading.Thread(target=_stop_when_it_iterates, args=(custody, directory / "pw.out"))
+    ask.start()
+    with pytest.raises(Stopped):
+        labeler.label(pair(), directory, custody)
+    ask.join()
+    assert (directory / "saved-state").is_file()
+    resumed = labeler.label(pair(), directory, Custody(max_attempts=1))
+    fresh = labeler.label(pair(), tmp_path / "fresh", Custody(max_attempts=1))
+    assert resumed.provenance["resumed"] is True
+    assert "resumed" not in fresh.provenance
+    assert resumed.energy == pytest.approx(fresh.energy, abs=1e-6)
+    np.testing.assert_allclose(resumed.forces, fresh.forces, atol=1e-4)
+
+
+def _stop_when_it_iterates(custody: Custody, stdout: Path) -> None:
+    for _ in range(3000):
+        time.sleep(0.02)
+        if stdout.is_file() and "Self-consistent Calculation" in stdout.read_text():
+            break
+    custody.stop()
+
+
+def test_a_frozen_program_is_ended_and_named(tmp_path):
+    """A program that stops writing is ended, tried once more, and ends in quarantine."""
+    program = tmp_path / "pw.x"
+    program.write_text("#!/bin/sh\necho '     Program PWSCF v.7.2 starts'\nexec sleep 600\n")
+    program.chmod(0o755)
+    labeler = make_labeler(espresso(), programs={"pw": [str(program)]}, base=Path())
+    directory = tmp_path / "run"
+    labeler.write(pair(), directory)
+    job = labeler.job(directory)
+    job.silence = 0.5
+    Custody(max_attempts=2).run(job, labeler.handlers(job), directory)
+    assert job.attempts == 2
+    with pytest.raises(LabelError) as caught:
+        labeler.read(pair(), directory)
+    assert caught.value.error_class == "frozen"

@@ -1,0 +1,118 @@
+"""The same configurations at two levels of theory: what differs beyond the zero of energy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from fw_nnp.core.errors import LabelError
+from fw_nnp.core.records import Label, LabelledConfiguration
+from fw_nnp.core.specs import RelabelSpec
+from fw_nnp.dft import relabel_many
+from fw_nnp.properties.errors import Errors, compare, fit_shift
+from fw_nnp.report import style
+from fw_nnp.report.naming import QUANTITIES
+from fw_nnp.report.parity import common_range, parity_axes, rmse_note
+from fw_nnp.services.engines import find_programs
+
+from .relabel import labeler_at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crosscheck:
+    """Differences between two levels of theory.
+
+    Attributes
+    ----------
+    reference_energies
+        Element -> eV per atom that was added to the second theory.
+    failed
+        Configurations that got no label at the second theory.
+    """
+
+    theory: str
+    compared: int
+    failed: int
+    reference_energies: Mapping[str, float]
+    differences: Errors
+    figure: str
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A table: root mean square and mean absolute differences."""
+        found = self.differences.overall
+        return [
+            {"quantity": f"{title} ({unit})", "rms": score.rmse, "mean": score.mae}
+            for name, _, title, unit, _ in QUANTITIES
+            if (score := getattr(found, name)) is not None
+        ]
+
+
+def crosscheck(
+    items: Sequence[LabelledConfiguration],
+    second: RelabelSpec,
+    *,
+    base: Path,
+    folder: Path,
+    count: int,
+    cores: int,
+) -> Crosscheck:
+    """Label `count` of `items`, evenly spread, at the theory of `second`, and compare.
+
+    Raises
+    ------
+    LabelError
+        Fewer than two could be labelled.
+    """
+    step = max(1, len(items) // count)
+    chosen = list(items)[::step][:count]
+    labeler = labeler_at(second, programs=find_programs(), base=base)
+    outcomes = relabel_many(
+        [item.configuration for item in chosen],
+        labeler,
+        folder / "scratch",
+        side_by_side=cores,
+        max_attempts=second.max_attempts,
+        min_distance=second.min_distance,
+        stop=lambda: False,
+    )
+    made = {o.configuration_id: o for o in outcomes if isinstance(o, Label)}
+    both = [item for item in chosen if item.configuration.id in made]
+    if len(both) < 2:
+        raise LabelError(
+            f"only {len(both)} of {len(chosen)} configurations could be labelled",
+            place=str(folder / "scratch"),
+            remedy="look into the folders there: fw-nnp diagnose DIR",
+        )
+    labels = [made[item.configuration.id] for item in both]
+    shift = fit_shift(both, labels)
+    differences = compare(both, labels, shift=shift)
+    path = folder / "crosscheck.png"
+    _figure(differences).savefig(path)
+    return Crosscheck(
+        theory=labeler.theory.id,
+        compared=len(both),
+        failed=len(chosen) - len(both),
+        reference_energies=shift,
+        differences=differences,
+        figure=str(path),
+    )
+
+
+def _figure(differences: Errors) -> Figure:
+    """The second theory against the first, one panel per quantity."""
+    present = [q for q in QUANTITIES if q[1] in differences.parity]
+    with style.drawing():
+        figure = Figure(figsize=(style.WIDTH, 3.5), layout="constrained")
+        panels = figure.subplots(1, len(present), squeeze=False)[0]
+        for axes, (score, key, title, unit, axis_unit) in zip(panels, present, strict=True):
+            points = differences.parity[key]
+            parity_axes(axes, points, common_range([points], key))
+            axes.set_title(title)
+            axes.set_xlabel(f"first theory ({axis_unit})")
+            axes.set_ylabel(f"second theory ({axis_unit})")
+            rmse_note(axes, getattr(differences.overall, score), unit)
+    return figure

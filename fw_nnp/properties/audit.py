@@ -1,0 +1,189 @@
+"""Do energies, forces and stresses of a dataset belong together?
+
+Between two similar configurations the energy difference is the work of the forces and of the
+stress. Over many pairs a fit tells how far each counts for what it claims: factors of 1 for both
+and no pressure beside them. A stress with the wrong sign has the factor -1, one of another level
+of theory (or with an ideal-gas part) leaves a constant pressure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fw_nnp.core.records import Configuration, FloatArray, LabelledConfiguration
+from fw_nnp.core.units import GPA
+
+MAX_SHIFT = 0.6  # Å: a longer way of an atom is no small step
+MAX_STRAIN = 0.12
+NEIGHBOURS = 3  # pairs per configuration: with those nearest to it
+MIN_PAIRS = 12
+NET_FORCE = 0.02  # eV/Å
+NOTICEABLE = 0.15  # of a factor
+OFFSET_GPA = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """What the labels of a dataset say about each other.
+
+    Attributes
+    ----------
+    n_pairs
+        Pairs of similar configurations; with fewer than 12 nothing is said about work.
+    force_factor, stress_factor
+        What forces and stress are to be multiplied by to do the work that the energies show;
+        None without such pairs.
+    force_error, stress_error
+        Their standard errors.
+    offset_GPa, offset_error_GPa
+        Constant pressure between stress labels and energies (stress + offset fits), and its
+        standard error.
+    largest_net_force
+        eV/Å, over all configurations.
+    findings
+        What a person should look at; empty where all is well.
+    """
+
+    n_configurations: int
+    n_pairs: int
+    force_factor: float | None
+    force_error: float | None
+    stress_factor: float | None
+    stress_error: float | None
+    offset_GPa: float | None
+    offset_error_GPa: float | None
+    largest_net_force: float
+    findings: tuple[str, ...]
+
+
+def audit(items: Sequence[LabelledConfiguration]) -> Audit:
+    """Audit labels that come with forces; stresses where they are there."""
+    net = max(
+        (
+            float(np.abs(item.label.forces.sum(axis=0)).max())
+            for item in items
+            if item.label.forces is not None
+        ),
+        default=0.0,
+    )
+    rows = _rows(items)
+    columns = {name: np.array([row[name] for row in rows]) for name in rows[0]} if rows else {}
+    fit = _fit(columns) if len(rows) >= MIN_PAIRS else {}
+    offset, offset_error = fit.get("volume", (None, None))
+    force, force_error = fit.get("forces", (None, None))
+    stress, stress_error = fit.get("stress", (None, None))
+    return Audit(
+        n_configurations=len(items),
+        n_pairs=len(rows),
+        force_factor=force,
+        force_error=force_error,
+        stress_factor=stress,
+        stress_error=stress_error,
+        offset_GPa=None if offset is None else offset / GPA,
+        offset_error_GPa=None if offset_error is None else offset_error / GPA,
+        largest_net_force=net,
+        findings=tuple(_findings(fit, net, len(rows))),
+    )
+
+
+def _findings(fit: Mapping[str, tuple[float, float]], net: float, pairs: int) -> list[str]:
+    found = []
+    if net > NET_FORCE:
+        found.append(f"forces of one configuration add up to {net:.3g} eV/Å instead of zero")
+    if pairs < MIN_PAIRS:
+        found.append(f"only {pairs} pairs of similar configurations: nothing said about work")
+    for name in ("forces", "stress"):
+        if name in fit and abs(fit[name][0] - 1.0) > max(NOTICEABLE, 4.0 * fit[name][1]):
+            found.append(
+                f"the energies ask for {fit[name][0]:.2f} ± {fit[name][1]:.2f} times the {name}: "
+                "a sign or a unit is wrong, or they are of another level of theory"
+            )
+    if "volume" in fit:
+        offset, error = (value / GPA for value in fit["volume"])
+        if abs(offset) > max(OFFSET_GPA, 4.0 * error):
+            found.append(
+                f"stress and energy differ by a constant {offset:+.2f} ± {error:.2f} GPa: "
+                "a Pulay stress, an ideal-gas part, or another cutoff"
+            )
+    return found
+
+
+def _rows(items: Sequence[LabelledConfiguration]) -> list[dict[str, float]]:
+    """Energy difference and the parts of the work, of every pair of near configurations."""
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for i, item in enumerate(items):
+        if item.label.forces is not None and all(item.configuration.pbc):
+            groups.setdefault(tuple(item.configuration.symbols), []).append(i)
+    pairs = {pair for group in groups.values() for pair in _near(items, group)}
+    return [_work(items[i], items[j]) for i, j in sorted(pairs)]
+
+
+def _near(items: Sequence[LabelledConfiguration], group: list[int]) -> set[tuple[int, int]]:
+    """Pairs of one group: each configuration with those nearest to it."""
+    pairs = set()
+    for i in group:
+        ways = []
+        for j in group:
+            if i != j:
+                shift, strain = _between(items[i].configuration, items[j].configuration)
+                far = np.linalg.norm(shift, axis=1).max() > MAX_SHIFT
+                if not far and np.abs(strain).max() < MAX_STRAIN:
+                    ways.append((float((shift**2).mean() + (strain**2).sum()), j))
+        pairs |= {(min(i, j), max(i, j)) for _, j in sorted(ways)[:NEIGHBOURS]}
+    return pairs
+
+
+def _between(first: Configuration, second: Configuration) -> tuple[FloatArray, FloatArray]:
+    """Way of the atoms beyond the strain, (N, 3) Å, and the strain from mean to mean, (3, 3)."""
+    mean = 0.5 * (first.cell + second.cell)
+    scaled = [np.linalg.solve(c.cell.T, c.positions.T).T for c in (first, second)]
+    step = scaled[1] - scaled[0]
+    step -= np.round(step)
+    step -= step.mean(axis=0)  # a common translation does no work
+    change = np.linalg.solve(mean, second.cell - first.cell)
+    return step @ mean, 0.5 * (change + change.T)
+
+
+def _work(first: LabelledConfiguration, second: LabelledConfiguration) -> dict[str, float]:
+    """Trapezoid rule between two configurations, eV per atom."""
+    a, b = first.label, second.label
+    shift, strain = _between(first.configuration, second.configuration)
+    n = first.configuration.n_atoms
+    volumes = [first.configuration.volume, second.configuration.volume]
+    row = {"energy": (b.energy - a.energy) / n}
+    assert a.forces is not None
+    assert b.forces is not None
+    row["forces"] = float(-0.5 * ((a.forces + b.forces) * shift).sum()) / n
+    has_stress = a.stress is not None and b.stress is not None
+    stresses = [a.stress, b.stress] if a.stress is not None and b.stress is not None else []
+    row["stress"] = (
+        sum(
+            0.5 * volume * float((stress * strain).sum())
+            for volume, stress in zip(volumes, stresses, strict=False)
+        )
+        / n
+    )
+    row["volume"] = (volumes[1] - volumes[0]) / n if has_stress else 0.0
+    # The error of the rule grows with the third power of the way.
+    row["weight"] = 1.0 / (1e-3 + float((shift**2).mean() + (strain**2).sum())) ** 1.5
+    return row
+
+
+def _fit(columns: Mapping[str, FloatArray]) -> dict[str, tuple[float, float]]:
+    """Factor and standard error of every part of the work that the pairs can tell."""
+    energy, weight = columns["energy"], np.sqrt(columns["weight"])
+    names = [n for n in ("forces", "stress", "volume") if np.ptp(columns[n]) > 1e-6]
+    if not names:
+        return {}
+    matrix = np.column_stack([columns[name] for name in names]) * weight[:, None]
+    target = energy * weight
+    factors, _, rank, _ = np.linalg.lstsq(matrix, target, rcond=1e-8)
+    if rank < len(names):
+        return {}
+    free = max(len(energy) - len(names), 1)
+    rest = float(((target - matrix @ factors) ** 2).sum()) / free
+    errors = np.sqrt(np.diag(np.linalg.inv(matrix.T @ matrix)) * rest)
+    return {n: (float(f), float(e)) for n, f, e in zip(names, factors, errors, strict=True)}

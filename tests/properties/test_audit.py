@@ -1,0 +1,73 @@
+"""The audit finds what was spoilt, and only that."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+from fw_nnp.core.atoms import from_atoms
+from fw_nnp.core.records import LabelledConfiguration
+from fw_nnp.core.units import GPA
+from fw_nnp.potentials.emt import EmtPotential
+from fw_nnp.properties.audit import audit
+
+
+@pytest.fixture(scope="module")
+def items(tmp_path_factory) -> list[LabelledConfiguration]:
+    """Forty rattled and strained cells of aluminium with consistent labels."""
+    rng = np.random.default_rng(5)
+    found = []
+    for _ in range(40):
+        atoms = bulk("Al", "fcc", a=4.0, cubic=True)
+        strain = 0.02 * rng.normal(size=(3, 3))
+        atoms.set_cell(atoms.cell @ (np.eye(3) + strain), scale_atoms=True)
+        atoms.positions += 0.08 * rng.normal(size=(4, 3))
+        found.append(from_atoms(atoms))
+    labels = EmtPotential(["Al"]).label(found, tmp_path_factory.mktemp("emt"))
+    return [
+        LabelledConfiguration(configuration=c, label=made)
+        for c, made in zip(found, labels, strict=True)
+    ]
+
+
+def spoilt(items, change):
+    return [replace(item, label=change(item.label)) for item in items]
+
+
+def test_good_labels_pass(items):
+    found = audit(items)
+    assert found.findings == ()
+    assert found.n_pairs > 40
+    assert found.force_factor == pytest.approx(1.0, abs=0.1)
+    assert found.stress_factor == pytest.approx(1.0, abs=0.1)
+    assert abs(found.offset_GPa) < 0.5
+
+
+def test_a_constant_offset_of_the_stress_is_found_with_its_size(items):
+    found = audit(spoilt(items, lambda x: replace(x, stress=x.stress - 3 * GPA * np.eye(3))))
+    assert found.offset_GPa == pytest.approx(3.0, abs=0.6)
+    assert any("constant" in text for text in found.findings)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda x: replace(x, stress=-x.stress), "for -"),
+        (lambda x: replace(x, forces=-x.forces), "for -"),
+        (lambda x: replace(x, forces=0.5 * x.forces), "for 1.9"),
+        (lambda x: replace(x, forces=x.forces + 0.1), "add up"),
+    ],
+    ids=["sign of the stress", "sign of the forces", "unit of the forces", "net force"],
+)
+def test_what_is_spoilt_is_found(items, change, word):
+    findings = audit(spoilt(items, change)).findings
+    assert any(word in text for text in findings), findings
+
+
+def test_without_pairs_nothing_is_claimed(items):
+    found = audit(items[:3])
+    assert found.force_factor is None
+    assert "nothing said" in found.findings[0]
