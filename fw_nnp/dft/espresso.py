@@ -69,7 +69,10 @@ class EspressoLabeler(ProgramLabeler):
 
     def stopped(self, directory: Path) -> None:
         """Remember the input whose state pw.x has saved."""
-        stdout = (directory / STDOUT).read_text(errors="replace")
+        output = directory / STDOUT
+        if not output.exists():  # the stop came before the program
+            return
+        stdout = output.read_text(errors="replace")
         if "Program stopped by user request" in stdout and (directory / OUTDIR).is_dir():
             text = (directory / INPUT).read_text().replace("  restart_mode = 'restart'\n", "")
             (directory / SAVED).write_text(hashlib.sha256(text.encode()).hexdigest())

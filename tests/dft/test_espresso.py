@@ -232,6 +232,13 @@ def _stop_when_it_iterates(custody: Custody, stdout: Path) -> None:
     custody.stop()
 
 
+def test_a_stop_before_the_program_starts_is_just_a_stop(tmp_path):
+    labeler = make_labeler(espresso(), programs={"pw": ["pw.x"]}, base=Path())
+    labeler.write(pair(), tmp_path)
+    labeler.stopped(tmp_path)
+    assert not (tmp_path / "saved-state").exists()
+
+
 def test_a_frozen_program_is_ended_and_named(tmp_path):
     """A program that stops writing is ended, tried once more, and ends in quarantine."""
     program = tmp_path / "pw.x"
