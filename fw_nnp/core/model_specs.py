@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from .registry import did_you_mean
 from .spec import PositiveInt, Spec
 from .units import Length
+
+KINDS = ["moments", "ani"]
 
 
 class ModelSpec(Spec):
@@ -30,6 +33,16 @@ class ModelSpec(Spec):
     """Size of the committee: networks that are trained together and tell how uncertain they are."""
     repulsion: bool = True
     """Fixed ZBL repulsion well below bonding distances."""
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        if kind not in KINDS and ":" not in kind:
+            raise ValueError(
+                f"unknown kind '{kind}'{did_you_mean(kind, KINDS)}; "
+                f"known are {', '.join(KINDS)} and 'package.module:attribute'"
+            )
+        return kind
 
 
 class AniSpec(Spec):
