@@ -13,19 +13,28 @@ from .marks import Verdict
 
 
 def show_verdicts(title: str, found: Sequence[Verdict]) -> None:
-    """One line per mark: the numbers of every potential, what was to be reached, the verdict."""
+    """One line per mark: the numbers of every potential, what was to be reached, the verdict.
+
+    The error is the largest of all potentials; the spread is the largest number less the smallest.
+    """
     table = Table(title=title, box=box.SIMPLE)
-    for column in ("mark", "unit", "found", "limit", "truth", "published", ""):
+    several = len(found[0].marks) > 1
+    statistics = ("mean", "spread") if several else ()
+    columns = ("mark", "unit", "found", *statistics, "truth", "error", "limit", "published", "")
+    for column in columns:
         table.add_column(column, justify="left" if column in ("mark", "unit", "") else "right")
     for verdict in found:
         mark = verdict.marks[0]
+        numbers = verdict.document()
         words = {True: "passed", False: "missed", None: ""}
         table.add_row(
             mark.name,
             mark.unit,
             "  ".join(number(one.value) for one in verdict.marks),
-            number(mark.limit),
+            *(number(numbers[key]) for key in statistics),
             number(mark.truth),
+            "" if mark.error is None else number(max(numbers["judged"])),
+            number(mark.limit),
             number(mark.published),
             words[verdict.passed],
         )

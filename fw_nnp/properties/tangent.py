@@ -41,12 +41,13 @@ def uniaxial_scan() -> list[FloatArray]:
 
 
 def largest_jump(tangent: FloatArray) -> float:
-    """GPa: how far a step of the scan is, at most, from the mean of the steps before and after it.
+    """GPa: how much more the modulus changes over two steps than over those before and after.
 
-    A slope, and a change of slope, of any size is none.
+    A slope of any size is no jump. Two steps, because a shell may pass the cutoff between the two
+    stresses of one modulus: that one then lies halfway, and either step has a part of the jump.
     """
     steps = np.diff(tangent)
-    return float(np.abs(steps[1:-1] - 0.5 * (steps[:-2] + steps[2:])).max())
+    return float(np.abs(steps[1:-2] + steps[2:-1] - steps[:-3] - steps[3:]).max())
 
 
 def _deformed(crystal: Configuration, deformation: FloatArray) -> Configuration:

@@ -15,6 +15,7 @@ DATA = ROOT.parent / "shared" / "data"
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from judging.marks import Mark, against, verdicts  # noqa: E402
+from judging.table import show_verdicts  # noqa: E402
 
 
 def test_a_mark_passes_up_to_its_limit_and_not_beyond():
@@ -38,6 +39,14 @@ def test_one_seed_that_misses_spoils_the_verdict():
     assert verdict.passed is False
     assert verdict.document()["mean"] == pytest.approx(1.0)
     assert verdicts([[good], [good]])[0].passed is True
+
+
+def test_the_table_shows_mean_spread_and_largest_error_of_several_seeds(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    seeds = [[against("a0", "Å", value, 3.5, limit=0.2)] for value in (3.6, 3.9)]
+    show_verdicts("two seeds", verdicts(seeds))
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "a0" in line)
+    assert line.split() == ["a0", "Å", "3.6", "3.9", "3.75", "0.3", "3.5", "0.4", "0.2", "missed"]
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="third-party data are not here")

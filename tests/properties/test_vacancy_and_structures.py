@@ -65,6 +65,13 @@ def test_a_slope_is_no_jump():
     assert largest_jump(steep + np.where(np.arange(20) > 8, 7.0, 0.0)) == pytest.approx(7.0)
 
 
+@pytest.mark.parametrize("part", [0.0, 0.2, 0.5, 0.8, 1.0])
+def test_a_jump_counts_in_full_where_one_modulus_lies_within_it(part):
+    step = np.where(np.arange(20) > 8, 7.0, 0.0)
+    step[8] = 7.0 * part
+    assert largest_jump(step) == pytest.approx(7.0)
+
+
 def test_a_relaxation_that_does_not_end_is_an_error(monkeypatch):
     monkeypatch.setattr(relaxation, "STEPS", 1)
     atoms = bulk("Al", cubic=True)
