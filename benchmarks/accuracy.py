@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from judging.marks import Mark, verdicts
 from judging.table import show_rows, show_verdicts
 from judging.training import Parts, default_stage, parts_of, train, training_document
 
+from fw_nnp.core.errors import FwNnpError
 from fw_nnp.exchange import load_description, read_labelled
 
 ROOT = Path(__file__).parents[1]
@@ -52,8 +54,8 @@ def run_nickel(asked: argparse.Namespace) -> dict[str, Any]:
 def run_mlearn(asked: argparse.Namespace) -> dict[str, Any]:
     """Errors on the test file, for every seed."""
     folder = asked.folder or asked.data / "mlearn" / asked.set.capitalize()
-    description = asked.description or DESCRIPTIONS / f"mlearn_{folder.name.lower()}.yaml"
-    data = mlearn.read_set(folder, description)
+    known = DESCRIPTIONS / f"mlearn_{folder.name.lower()}.yaml"
+    data = mlearn.read_set(folder, asked.description or (known if known.exists() else None))
     return _judged(asked, parts_of(data.training), lambda model: mlearn.judge(model, data))
 
 
@@ -139,4 +141,8 @@ def _seeds(text: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except FwNnpError as error:
+        print(f"accuracy: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import sys
 from pathlib import Path
 
@@ -15,7 +14,11 @@ DATA = ROOT.parent / "shared" / "data"
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from judging.marks import Mark, against, verdicts  # noqa: E402
+from judging.mlearn_stress import describe  # noqa: E402
 from judging.table import show_verdicts  # noqa: E402
+
+from fw_nnp.core.errors import SpecError  # noqa: E402
+from fw_nnp.exchange import load_description  # noqa: E402
 
 
 def test_a_mark_passes_up_to_its_limit_and_not_beyond():
@@ -50,6 +53,24 @@ def test_the_table_shows_mean_spread_and_largest_error_of_several_seeds(capsys, 
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="third-party data are not here")
+@pytest.mark.parametrize("element", ["Mo", "Li"])
+def test_the_order_of_shear_stresses_is_found_from_the_file(element):
+    """The shipped descriptions of these two were proved from elastic constants."""
+    found = describe(DATA / "mlearn" / element / "training.json")
+    shipped = load_description(ROOT / f"examples/descriptions/mlearn_{element.lower()}.yaml")
+    assert found.stress == shipped.stress
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="third-party data are not here")
+def test_a_file_without_sheared_crystals_is_refused(tmp_path):
+    entries = json.loads((DATA / "mlearn/Mo/training.json").read_text())
+    (tmp_path / "training.json").write_text(json.dumps(entries[:1]))
+    with pytest.raises(SpecError, match="order of its shear stresses") as caught:
+        describe(tmp_path / "training.json")
+    assert "--description" in caught.value.remedy
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="third-party data are not here")
 def test_molybdenum_is_trained_and_judged(capsys, tmp_path):
     from accuracy import main
 
@@ -68,8 +89,7 @@ def test_molybdenum_is_trained_and_judged(capsys, tmp_path):
 @pytest.mark.engines
 @pytest.mark.slow
 @pytest.mark.skipif(not DATA.exists(), reason="third-party data are not here")
-@pytest.mark.skipif(shutil.which("lmp") is None, reason="no LAMMPS on PATH")
-def test_nickel_is_judged_by_the_potential_that_made_its_labels(capsys, tmp_path):
+def test_nickel_is_judged_by_the_potential_that_made_its_labels(lmp, capsys, tmp_path):
     from accuracy import main
 
     words = ["--epochs", "1", "--frames", "4", "--threads", "1", "--out", str(tmp_path), "--json"]
