@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from fw_nnp.core.hashing import content_id
+from fw_nnp.core.near_duplicates import near_duplicate_groups
 from fw_nnp.core.records import LabelledConfiguration
 from fw_nnp.core.specs import StageSpec
 from fw_nnp.nnp import Progress, train_stage
@@ -113,10 +114,14 @@ def _pool(
     held_out = context.result("select")["parts"]
     validation, test = set(held_out["validation"]), set(held_out["test"])
     pool = list(store.labelled(filter_))
-    by_trajectory = context.spec.dataset.split_by == "trajectory"
-    groups = [item.trajectory if by_trajectory else item.configuration.id for item in pool]
-    taught = [i for i, g in zip(pool, groups, strict=True) if g not in validation | test]
-    checks = [i for i, g in zip(pool, groups, strict=True) if g in validation]
+    how: str = context.spec.dataset.split_by
+    names = [i.trajectory if how == "trajectory" else i.configuration.id for i in pool]
+    near = how == "near_duplicates"
+    groups = near_duplicate_groups([i.configuration for i in pool]) if near else names
+    # whatever shares a group with something held out is held out, too
+    kept_back = {g for g, n in zip(groups, names, strict=True) if n in validation | test}
+    taught = [item for item, g in zip(pool, groups, strict=True) if g not in kept_back]
+    checks = [item for item, n in zip(pool, names, strict=True) if n in validation]
     source = store.freeze_dataset(
         f"{context.campaign}-pool",
         theories=[theory],

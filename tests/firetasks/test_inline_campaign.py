@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 import stand_ins
+from ase import Atoms
+from ase.build import bulk
+from ase.io import write
 
 from fw_nnp.core.errors import FwNnpError, NotFound
+from fw_nnp.core.near_duplicates import near_duplicate_groups
 from fw_nnp.core.parsing import merged, parse
 from fw_nnp.core.records import label_id
 from fw_nnp.core.specs import CampaignSpec
@@ -86,6 +90,39 @@ def test_no_trajectory_is_in_two_parts(campaign: tuple[Store, list[str], Path]) 
     ]
     assert all(parts)
     assert not parts[0] & parts[1] | parts[0] & parts[2] | parts[1] & parts[2]
+
+
+def test_near_duplicates_are_in_one_part_if_the_split_says_so(tmp_path: Path) -> None:
+    """Two of each three are labelled; pre-training sees no third of a held-out pair."""
+    copies: list[list[Atoms]] = [[], [], []]
+    for seed in range(8):
+        atoms = bulk("Al", a=4.05, cubic=True)
+        atoms.rattle(0.1, seed=seed)
+        for number, kept in enumerate(copies):
+            kept.append(atoms.copy())
+            kept[-1].rattle(0.002, seed=100 + 3 * seed + number)
+    write(tmp_path / "labelled.xyz", copies[0] + copies[1])
+    write(tmp_path / "pool.xyz", copies[2])
+    given = {"kind": "import", "file": "labelled.xyz", "always": True}
+    changes = {
+        "sample": {"protocols": [given, {"kind": "import", "file": "pool.xyz"}]},
+        "select": {"phases": {"solid": 0, "interface": 0, "liquid": 0}},
+        "dataset": {"split_by": "near_duplicates"},
+        "train": {"stages": [{"name": "pretrain", "labels": "low", "epochs": 1}]},
+    }
+    store, _, _ = run(tmp_path, changes)
+    dataset = store.dataset("stand-in")["_id"]
+    held = {
+        part: [item.configuration for item in store.dataset_part(dataset, part)] for part in PARTS
+    }
+    assert sorted(map(len, held.values())) == [4, 4, 8]
+    owner = [part for part, cells in held.items() for _ in cells]
+    groups = near_duplicate_groups([cell for cells in held.values() for cell in cells])
+    assert len(set(groups)) == len(set(zip(groups, owner, strict=True))) == 8
+    pool = store.dataset("stand-in-pool")["_id"]
+    taught = [item.configuration for item in store.dataset_part(pool, "train")]
+    assert len(taught) == 12
+    assert len(set(near_duplicate_groups([*taught, *held["train"]]))) == 4
 
 
 def test_the_potential_beats_the_empirical_one(campaign: tuple[Store, list[str], Path]) -> None:

@@ -168,6 +168,8 @@ def test_random_splits_are_admitted(bare, html):
     split = dataclasses.replace(bare, settings={"dataset": {"split_by": "random"}})
     assert "which flatters the errors" in Checked(render(split)).text
     assert "which flatters the errors" not in Checked(html).text
+    split = dataclasses.replace(bare, settings={"dataset": {"split_by": "near_duplicates"}})
+    assert "No test label is nearly equal" in Checked(render(split)).text
 
 
 def test_report_replaces_the_old_page_whole_or_not_at_all(bare, tmp_path, monkeypatch):
