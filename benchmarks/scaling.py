@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 from peers import ours
 from peers.work import Cells, timed
 from rich import box
@@ -154,6 +155,8 @@ def draw(document: dict[str, Any]) -> Figure:
         line = 1e3 * curve[-1]["core_seconds"] * atoms / atoms[-1]
         left.plot(atoms, line, ":", color="0.5", label="~ atoms")
         left.set(xscale="log", yscale="log", xlabel="atoms", ylabel="processor time per step / ms")
+        for axis in (left.xaxis, left.yaxis):
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
         left.set_title("Time against atoms")
         right.set(xlabel="neighbours per atom", ylabel="processor time per atom / µs")
         right.set_title("Time against neighbours")
