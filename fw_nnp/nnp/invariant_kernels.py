@@ -6,18 +6,14 @@ enough for whole vectors of the processor.
 
 from __future__ import annotations
 
-from typing import Any
+from numba import prange
 
-from numba import njit, prange
+from .jit import parallel
 
 BLOCK = 128
 
-# as in `kernels`
-_FAST = {"reassoc", "contract", "arcp", "nsz"}
-_parallel: Any = njit(cache=True, fastmath=_FAST, nogil=True, parallel=True)
 
-
-@_parallel
+@parallel
 def products(x, y, l_max, out):  # type: ignore[no-untyped-def]
     """out[n (l_max + 1) + l] = sum_m x[n, lm] y[N + n, lm] for x and y (2 N, (l_max + 1)², A)."""
     n_pairs, n_atoms = len(x) // 2, x.shape[2]
@@ -33,7 +29,7 @@ def products(x, y, l_max, out):  # type: ignore[no-untyped-def]
                         sums[j] += a[j] * b[j]
 
 
-@_parallel
+@parallel
 def exchanged(x, weights, l_max, out):  # type: ignore[no-untyped-def]
     """out[n, lm] = w[nl] x[N + n, lm] and out[N + n, lm] = w[nl] x[n, lm]."""
     n_pairs, n_atoms = len(x) // 2, x.shape[2]
@@ -50,7 +46,7 @@ def exchanged(x, weights, l_max, out):  # type: ignore[no-untyped-def]
                         second[j] = w[j] * a[j]
 
 
-@_parallel
+@parallel
 def coupled(x, y, triples, out):  # type: ignore[no-untyped-def]
     """out[n, a] = sum_bc G_abc x[n, b] y[n, c], all (N, (l + 1)², A); see `sphere.Triples`."""
     entry, second, third, factor = triples

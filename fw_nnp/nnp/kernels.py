@@ -12,27 +12,22 @@ In here a "row" is a radial function, a harmonic or an axis, with one column per
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from .jit import parallel, serial
 
 BLOCK = 16  # atoms per task: a cache line of float32 in arrays with the atom last
 LANES = 16  # neighbours are padded to it, so that no loop has a scalar rest
 TILE = 4  # harmonics that are summed over neighbours at once; scratch is padded to it
 
-# Sums may be reordered; NaN and infinity must stay what they are: divergence is looked for.
-_FAST = {"reassoc", "contract", "arcp", "nsz"}
-_compiled: Any = njit(cache=True, fastmath=_FAST, nogil=True)
-_parallel: Any = njit(cache=True, fastmath=_FAST, nogil=True, parallel=True)
 
-
-@_compiled
+@serial
 def _padded(count, tile):  # type: ignore[no-untyped-def]
     return (count + tile - 1) // tile * tile
 
 
-@_compiled
+@serial
 def _harmonics(units, rise, fall, l_max, y):  # type: ignore[no-untyped-def]
     """Rows of S_lm(u); `rise` and `fall` are the factors of the recursion in degree."""
     n = units.shape[1]
@@ -59,7 +54,7 @@ def _harmonics(units, rise, fall, l_max, y):  # type: ignore[no-untyped-def]
                 y[centre - degree, j] = up * (units[0, j] * sine + units[1, j] * cosine)
 
 
-@_compiled
+@serial
 def _radial(inverse, cutoff, n_basis, f, slope):  # type: ignore[no-untyped-def]
     """Rows of f_k(r) and df_k/dr, as `radial.radial_functions`.
 
@@ -89,7 +84,7 @@ def _radial(inverse, cutoff, n_basis, f, slope):  # type: ignore[no-untyped-def]
             )
 
 
-@_compiled
+@serial
 def _geometry(vectors, cutoff, inverse, units):  # type: ignore[no-untyped-def]
     """1/r and directions of some neighbours, then neighbours at the cutoff up to full vectors."""
     for j in range(len(vectors), _padded(len(vectors), LANES)):
@@ -103,7 +98,7 @@ def _geometry(vectors, cutoff, inverse, units):  # type: ignore[no-untyped-def]
         units[0, j], units[1, j], units[2, j] = x * scale, y * scale, z * scale
 
 
-@_compiled
+@serial
 def _sum_over_neighbours(f, y, n, n_basis, out):  # type: ignore[no-untyped-def]
     """out[k, lm] += sum_j f[k, j] y[lm, j], two by four at a time."""
     zero = f[0, 0] - f[0, 0]
@@ -131,7 +126,7 @@ def _sum_over_neighbours(f, y, n, n_basis, out):  # type: ignore[no-untyped-def]
             out[k + 1, lm + 3] += b3
 
 
-@_compiled
+@serial
 def _sum_over_functions(weights, f, slope, n, n_basis, p, q):  # type: ignore[no-untyped-def]
     """p[j] = sum_k weights[k] f[k, j] and q[j] the same of the slopes, four at a time."""
     p[:n] = 0.0
@@ -148,7 +143,7 @@ def _sum_over_functions(weights, f, slope, n, n_basis, p, q):  # type: ignore[no
             )
 
 
-@_parallel
+@parallel
 def moments(vectors, starts, cutoff, tables, n_basis, out):  # type: ignore[no-untyped-def]
     """M[z K + k, lm, i] = sum over neighbours j of species z of f_k(r_ij) S_lm(u_ij).
 
@@ -198,7 +193,7 @@ def moments(vectors, starts, cutoff, tables, n_basis, out):  # type: ignore[no-u
                         out[z * n_basis + k, lm, i] = sums[i - first, k, lm]
 
 
-@_parallel
+@parallel
 def pair_gradients(vectors, starts, cutoff, tables, n_basis, h, out):  # type: ignore[no-untyped-def]
     """g_ij = dE_i/dr_ij (E, 3) from H = dE_i/dM (Z K, (l_max + 1)², A), written to `out`."""
     rise, fall, entry, axis, lower, factor = tables
@@ -250,7 +245,7 @@ def pair_gradients(vectors, starts, cutoff, tables, n_basis, h, out):  # type: i
                     out[start + j, 2] = tz + rest * uz
 
 
-@_parallel
+@parallel
 def forces_and_virials(vectors, starts, reverse, g, forces, virials):  # type: ignore[no-untyped-def]
     """F_i = sum_j (g_ij - g_ji) (A, 3) and sum_j r_ij (x) g_ij (A, 3, 3), written."""
     n_atoms = len(forces)
@@ -266,7 +261,7 @@ def forces_and_virials(vectors, starts, reverse, g, forces, virials):  # type: i
                     virials[i, a, b] += vectors[e, a] * g[e, b]
 
 
-@_parallel
+@parallel
 def transposed(  # type: ignore[no-untyped-def]
     vectors, starts, neighbours, cutoff, tables, n_basis, by_forces, by_virials, out
 ):
@@ -337,7 +332,7 @@ def transposed(  # type: ignore[no-untyped-def]
                         out[z * n_basis + k, lm, i] = sums[i - first, k, lm]
 
 
-@_compiled
+@serial
 def group_pairs(  # type: ignore[no-untyped-def]
     first, second, half, species, vectors, starts, neighbours, reverse
 ):

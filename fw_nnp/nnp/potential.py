@@ -107,7 +107,7 @@ class Potential(nn.Module):
         n, members = batch.n_structures, energies.shape[:-1]
         total = energies.double() + self.reference[batch.species]
         energy = total.new_zeros(*members, n).index_add(-1, batch.structure, total)
+        virials = 0.5 * (virials + virials.mT)
         virial = virials.new_zeros(*members, n, 3, 3).index_add(-3, batch.structure, virials)
-        virial = 0.5 * (virial + virial.mT)
         stress = virial / batch.volumes.to(virial.dtype)[:, None, None]
         return Prediction(energy=energy, forces=forces, stress=stress)

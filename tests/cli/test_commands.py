@@ -226,7 +226,7 @@ def test_a_dataset_is_made_shown_and_traced(call, filled: Path, tmp_path: Path) 
     record = {"campaign": "b", "stage": "train", "source": source, "training": {"epochs": 3}}
     store.add_model("mdl-b", b"weights", record)
     traced = call("trace", "mdl-b", "--card", "card.md", "-l", filled)
-    assert "sampler run trj-" in traced.out
+    assert "sampler run trj-1" in traced.out
     assert (tmp_path / "card.md").read_text().startswith("# b / train")
     assert json.loads(call("trace", "b", "--json", "-l", filled).out)["id"] == "mdl-b"
     label = store.member_ids(source, "train")[0]

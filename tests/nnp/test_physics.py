@@ -138,7 +138,7 @@ def test_single_atoms_feel_no_force(model):
     for label in (alone, dense, sparse):
         np.testing.assert_allclose(label.forces, 0.0, atol=1e-10)
     assert sparse.energy == pytest.approx(alone.energy, abs=1e-12)
-    assert abs(dense.energy - alone.energy) > 1e-6
+    assert abs(dense.energy - alone.energy) > 1e-3
     np.testing.assert_allclose(sparse.stress, 0.0, atol=1e-14)
 
 
