@@ -11,7 +11,7 @@ from .common import AsJson, err, out, print_json, print_table
 
 if TYPE_CHECKING:
     from fw_nnp.core.records import LabelledConfiguration
-    from fw_nnp.core.specs import FileTrainSpec
+    from fw_nnp.core.specs import DatasetSpec, FileTrainSpec
 
 Data = Annotated[
     list[Path], typer.Option("--data", help="extxyz, ANI-style HDF5 or mlearn JSON; repeatable.")
@@ -54,26 +54,12 @@ def train(
 
     from fw_nnp.core.parsing import load_yaml, parse
     from fw_nnp.core.specs import FileTrainSpec
-    from fw_nnp.core.splits import split
     from fw_nnp.nnp import Progress as StageProgress
     from fw_nnp.nnp import train_stage
 
     content = load_yaml(config) if config else {}
     spec = parse(FileTrainSpec, content or {}, place=str(config or "defaults"))
-    items = [item for path in data for item in _read(path, description)]
-    cuts = (spec.dataset.fractions, spec.dataset.seed, spec.dataset.split_by)
-    training, validation, tested = split(items, *cuts)
-    err.print(f"{len(training)} configurations to train, {len(validation)} to validate")
-    parts = {"high": (training, validation)}
-    if low_data:
-        held_out = {item.configuration.id for item in [*validation, *tested]}
-        low = [item for path in low_data for item in _read(path, description)]
-        low_training, low_validation, _ = split(low, *cuts)
-        low_training = [i for i in low_training if i.configuration.id not in held_out]
-        parts["low"] = (low_training, low_validation)
-        err.print(
-            f"{len(low_training)} of low fidelity to train, {len(low_validation)} to validate"
-        )
+    parts = _parts(spec.dataset, data, low_data or [], description)
     _require_low(spec, "low" in parts)
     directory.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
@@ -115,12 +101,38 @@ def train(
     partial.replace(model)
     if json:
         print_json({"model": str(model), "stages": rows, "movement": movements})
-    else:
-        print_table(rows, title="validation errors (RMSE)")
-        for name, moved in movements.items():
-            if moved:
-                print_table(_moved(moved), title=f"what stage {name} moved, relative to its start")
-        out.print(f"model: {model}")
+        return
+    print_table(rows, title="validation errors (RMSE)")
+    for name, moved in movements.items():
+        if moved:
+            print_table(_moved(moved), title=f"what stage {name} moved, relative to its start")
+    out.print(f"model: {model}")
+
+
+def _parts(
+    dataset: DatasetSpec, data: list[Path], low_data: list[Path], description: Path | None
+) -> dict[str, tuple[list[LabelledConfiguration], list[LabelledConfiguration]]]:
+    """Training and validation labels of high and, where given, of low fidelity.
+
+    What validates or tests at high fidelity trains at neither.
+    """
+    from fw_nnp.core.splits import split
+
+    cuts = (dataset.fractions, dataset.seed, dataset.split_by)
+    training, validation, tested = split(
+        [item for path in data for item in _read(path, description)], *cuts
+    )
+    err.print(f"{len(training)} configurations to train, {len(validation)} to validate")
+    parts = {"high": (training, validation)}
+    if low_data:
+        held_out = {item.configuration.id for item in [*validation, *tested]}
+        low, low_validation, _ = split(
+            [item for path in low_data for item in _read(path, description)], *cuts
+        )
+        low = [item for item in low if item.configuration.id not in held_out]
+        parts["low"] = (low, low_validation)
+        err.print(f"{len(low)} of low fidelity to train, {len(low_validation)} to validate")
+    return parts
 
 
 def evaluate(
