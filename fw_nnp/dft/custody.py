@@ -24,7 +24,8 @@ from fw_nnp.core.errors import EngineError
 log = logging.getLogger(__name__)
 
 GRACE = 2.0  # s between SIGTERM and SIGKILL
-SAVING = 15.0  # s that a program has to save its state when it is asked to stop
+SAVING = 15.0  # s that a program has to save its state when it is asked to stop ...
+NOTHING_DONE = 2.0  # ... and s where it has not come far enough to lose anything
 SILENCE = 600.0  # s without output after which a program counts as frozen ...
 SILENT_STEPS = 10.0  # ... or so many times the longest pause before, where that is longer
 LOOK = 2.0  # s between two looks at the output
@@ -56,6 +57,8 @@ class ProgramJob(Job):
         Text that the program prints as soon as it runs.
     stop_files
         Files that ask the program to save its state and end; none: it is sent SIGTERM.
+    progress
+        Text that the program prints as soon as it has something worth saving.
     silence
         Seconds without output after which the program is ended as frozen, at the least.
     """
@@ -69,6 +72,7 @@ class ProgramJob(Job):
         volatile: Sequence[str],
         banner: str,
         stop_files: Sequence[str] = (),
+        progress: str = "",
         silence: float = SILENCE,
     ) -> None:
         self.argv = list(argv)
@@ -77,6 +81,7 @@ class ProgramJob(Job):
         self.volatile = list(volatile)
         self.banner = banner
         self.stop_files = list(stop_files)
+        self.progress = progress
         self.silence = silence
         self.core: int | None = None
         self.options: list[str] = []
@@ -84,6 +89,7 @@ class ProgramJob(Job):
         self.running: subprocess.Popen[bytes] | None = None
         self.folder: Path | None = None
         self._ended = False
+        self._saved_by = 0.0  # monotonic time until which it may save
         self._lock = threading.Lock()
 
     def setup(self, directory: str | Path = "./") -> None:
@@ -153,6 +159,8 @@ class ProgramJob(Job):
         if self.running is None or self.running.poll() is not None:
             return
         if self.folder is not None and self.stop_files:
+            far = self.progress in (self.folder / self.stdout).read_text(errors="replace")
+            self._saved_by = time.monotonic() + (SAVING if far else NOTHING_DONE)
             for name in self.stop_files:
                 path = self.folder / name
                 if path.parent.is_dir():
@@ -168,7 +176,7 @@ class ProgramJob(Job):
         program = self.running
         if program is None or program.poll() is not None:
             return
-        if not (self._ended and self.stop_files and _waited(program, SAVING)):
+        if not _waited(program, max(0.0, self._saved_by - time.monotonic())):
             _end_group(program)
 
     def never_ran(self, folder: Path) -> bool:

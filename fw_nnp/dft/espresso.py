@@ -85,6 +85,7 @@ class EspressoLabeler(ProgramLabeler):
             volatile=[OUTDIR, STDOUT, STDERR, "CRASH"],
             banner="Program PWSCF",
             stop_files=STOP_FILES,
+            progress="estimated scf accuracy",
         )
 
     def handlers(self, job: ProgramJob) -> list[ErrorHandler]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -15,9 +16,10 @@ from .schema import COLLECTIONS
 
 
 class MemoryDocuments:
-    """Dictionaries that behave as the collections do."""
+    """Dictionaries that behave as the collections do, under several threads too."""
 
     def __init__(self) -> None:
+        self._lock = threading.RLock()
         self._collections: defaultdict[str, dict[str, Document]] = defaultdict(dict)
         self._blobs: dict[str, bytes] = {}
 
@@ -34,20 +36,22 @@ class MemoryDocuments:
         kept = self._collections[collection]
         new = []
         for document in documents:
-            if document["_id"] not in kept:
-                _validate(collection, {**document, **(join or {})}, kept)
-                kept[document["_id"]] = copy.deepcopy(document)
-                new.append(document["_id"])
-            self.join(collection, [document["_id"]], join or {})
+            with self._lock:
+                if document["_id"] not in kept:
+                    _validate(collection, {**document, **(join or {})}, kept)
+                    kept[document["_id"]] = copy.deepcopy(document)
+                    new.append(document["_id"])
+                self.join(collection, [document["_id"]], join or {})
         return new
 
     def join(self, collection: str, ids: Sequence[str], join: Mapping[str, str]) -> None:
         kept = self._collections[collection]
-        for document in (kept[id_] for id_ in ids if id_ in kept):
-            for key, value in join.items():
-                values = document.setdefault(key, [])
-                if value not in values:
-                    values.append(value)
+        with self._lock:
+            for document in (kept[id_] for id_ in ids if id_ in kept):
+                for key, value in join.items():
+                    values = document.setdefault(key, [])
+                    if value not in values:
+                        values.append(value)
 
     def find(
         self,
@@ -57,7 +61,7 @@ class MemoryDocuments:
         fields: Sequence[str] | None = None,
         sort: str | None = None,
     ) -> Iterator[Document]:
-        found = [d for d in self._collections[collection].values() if matches(filter_, d)]
+        found = [d for d in self._all(collection) if matches(filter_, d)]
         if sort:
             found.sort(key=lambda document: document[sort])
         for document in found:
@@ -87,14 +91,18 @@ class MemoryDocuments:
         return len(documents)
 
     def count(self, collection: str, filter_: Mapping[str, Any]) -> int:
-        return sum(matches(filter_, d) for d in self._collections[collection].values())
+        return sum(matches(filter_, d) for d in self._all(collection))
 
     def distinct(self, collection: str, field: str) -> list[Any]:
-        values = (d.get(field) for d in self._collections[collection].values())
+        values = (d.get(field) for d in self._all(collection))
         return sorted({value for value in values if value is not None})
 
     def replace(self, collection: str, document: Document) -> None:
         self._collections[collection][document["_id"]] = copy.deepcopy(document)
+
+    def _all(self, collection: str) -> list[Document]:
+        with self._lock:
+            return list(self._collections[collection].values())
 
     def put_blob(self, name: str, data: bytes) -> None:
         self._blobs[name] = data

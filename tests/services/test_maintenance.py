@@ -169,6 +169,7 @@ def launch(worker: str, state: str, age: float) -> dict:
         ("plain name", "RUNNING", 3600.0, True),
         ("plain name", "RESERVED", 30 * 86400.0, False),
     ],
+    ids=range(7),  # not the name of this process: pytest's workers must agree on the tests
 )
 def test_who_is_dead(worker, state, age, dead):
     assert launch_is_dead(launch(worker, state, age)) is dead

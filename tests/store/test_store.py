@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -175,6 +176,22 @@ def test_steps_are_filed_once(store: Store) -> None:
     (step,) = store.steps("a")
     assert step["wall_s"] == 1.0
     assert step["result"] == {"n": 1}
+
+
+def test_one_reads_while_another_writes(store: Store) -> None:
+    frames = [frame(seed) for seed in range(100, 160)]
+
+    def write() -> int:
+        return sum(len(store.add_frames([one], campaign="a")) for one in frames)
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        counts = [store.count("configurations", {})]
+        while not writing.done():
+            counts.append(store.count("configurations", {}))
+    assert writing.result() == len(frames)
+    assert counts == sorted(counts)
+    assert store.count("configurations", {}) == len(frames)
 
 
 def test_what_is_not_there_says_so(store: Store) -> None:
