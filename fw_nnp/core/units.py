@@ -22,13 +22,14 @@ KB: float = _ase.kB  # eV/K
 AMU: float = _ase.fs**-2  # eV fs²/Å² per atomic mass unit
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # xx yy zz yz xz xy, as ASE
 
+_PER_MOLE = {"kcal/mol": _ase.kcal / _ase.mol, "kJ/mol": _ase.kJ / _ase.mol}
 # Unit symbols per dimension, as factors to the base unit of that dimension.
 _DIMENSIONS: Mapping[str, Mapping[str, float]] = {
     "length": {"Å": 1.0, "A": 1.0, "angstrom": 1.0, "nm": 10.0, "bohr": BOHR},
     "time": {"fs": 1.0, "ps": 1e3, "ns": 1e6},
     "duration": {"s": 1.0, "min": 60.0, "h": 3600.0},
     "temperature": {"K": 1.0},
-    "energy": {"eV": 1.0, "meV": 1e-3, "Ry": RYDBERG, "Ha": HARTREE},
+    "energy": {"eV": 1.0, "meV": 1e-3, "Ry": RYDBERG, "Ha": HARTREE, **_PER_MOLE},
     "pressure": {"eV/Å³": 1.0, "eV/A^3": 1.0, "GPa": GPA, "kbar": 0.1 * GPA, "bar": BAR},
     "reciprocal length": {"1/Å": 1.0, "1/A": 1.0, "1/bohr": 1.0 / BOHR},
 }

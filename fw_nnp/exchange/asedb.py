@@ -2,44 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from ase.db import connect
 
 from fw_nnp.core.atoms import to_atoms
 from fw_nnp.core.records import LabelledConfiguration
 
+from .description import FileDescription
 from .frame import FileFrame
+from .keys import QUANTITIES, value_of
 
-READ_NAMES: Mapping[str, tuple[str, ...]] = {
-    "energy": ("free_energy", "energy"),
-    "forces": ("forces",),
-    "stress": ("stress",),
-}
+CALCULATED = ("free_energy", "energy", "forces", "stress")
 
 
-def read(path: Path, names: Mapping[Any, str]) -> Iterator[FileFrame]:
-    """Rows in the order of their ids; `names` are looked up in the row and its data."""
+def read(path: Path, meaning: FileDescription) -> Iterator[FileFrame]:
+    """Rows in the order of their ids: results, key-value pairs and data are looked through."""
     with connect(path, type="db") as database:
         for row in database.select():
+            results = {name: row.get(name) for name in CALCULATED}
+            every = {**row.data, **row.key_value_pairs, **results}
+            found = {name: value for name, value in every.items() if value is not None}
 
-            def value(quantity: str, row: Any = row) -> Any:
-                candidates = (names[quantity],) if quantity in names else READ_NAMES[quantity]
-                found = (row.get(name, row.data.get(name)) for name in candidates)
-                return next((entry for entry in found if entry is not None), None)
-
+            energy, forces, stress, virial = (
+                value_of(quantity, found, meaning.names) for quantity in QUANTITIES
+            )
             yield FileFrame(
                 species=row.symbols,
                 cell=row.cell,
                 positions=row.positions,
                 pbc=(bool(row.pbc[0]), bool(row.pbc[1]), bool(row.pbc[2])),
-                energy=value("energy"),
-                forces=value("forces"),
-                stress=value("stress"),
-                trajectory=str(row.data.get("trajectory", "")),
-                phase=str(row.data.get("phase", "")),
+                energy=energy,
+                forces=forces,
+                stress=stress,
+                virial=virial,
+                trajectory=str(found.get("trajectory", "")),
+                phase=str(found.get("phase", "")),
+                keys=tuple(sorted(found)),
             )
 
 

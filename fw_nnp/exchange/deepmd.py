@@ -1,24 +1,28 @@
 """DeePMD-kit's npy folders: a system of frames with the same atoms in each folder.
 
 ``type_map.raw`` and ``type.raw`` say the elements, ``set.*/{box,coord,energy,force,virial}.npy``
-are in eV and Å, ``nopbc`` marks open boundaries. The virial is -V times our stress. Folders
-written here have ``set.*/stress.npy``, too, in which no bit is lost, and ``frames.json`` with
-trajectories and phases; DeePMD-kit and dpdata do not look at them.
+are in eV and Å, ``nopbc`` marks open boundaries; frames of different atoms in one folder have
+``set.*/real_atom_types.npy`` (-1 where an atom is only there to fill the row), and old folders
+have ``coord.raw`` and so on as text. The virial is -V times our stress. Folders written here have
+``set.*/stress.npy``, too, in which no bit is lost, and ``frames.json`` with trajectories and
+phases; DeePMD-kit and dpdata do not look at them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase.data import chemical_symbols
 
 from fw_nnp.core.blocks import Block, blocks_of
 from fw_nnp.core.errors import SpecError
-from fw_nnp.core.records import FloatArray, LabelledConfiguration
+from fw_nnp.core.records import FloatArray, IntArray, LabelledConfiguration
 
+from .description import FileDescription
 from .frame import FileFrame
 
 BLOCK = 5_000  # frames in a system that are held in memory
@@ -30,7 +34,7 @@ def is_system(path: Path) -> bool:
     return next(path.rglob("type.raw"), None) is not None
 
 
-def read(path: Path, names: Mapping[Any, str]) -> Iterator[FileFrame]:
+def read(path: Path, meaning: FileDescription) -> Iterator[FileFrame]:
     """Frames of all systems below `path`, in the order of their paths."""
     for file in sorted(path.rglob("type.raw")):
         yield from _system(file.parent)
@@ -45,43 +49,62 @@ def _system(folder: Path) -> Iterator[FileFrame]:
             remedy="write one element per line into it, in the order of the types",
         )
     known = (folder / "type_map.raw").read_text().split()
-    species = [known[number] for number in types]
     periodic = not (folder / "nopbc").exists()
-    for part in sorted(folder.glob("set.*")):
-        yield from _set(part, species, periodic)
+    parts = sorted(folder.glob("set.*")) or [folder]  # a folder of texts has no sets
+    for part in parts:
+        yield from _set(part, types, known, periodic)
 
 
-def _set(part: Path, species: list[str], periodic: bool) -> Iterator[FileFrame]:
-    n = len(species)
-    positions = _load(part, "coord", n, 3)
+def _set(part: Path, types: IntArray, known: list[str], periodic: bool) -> Iterator[FileFrame]:
+    n = len(types)
+    positions, cells = _load(part, "coord", n, 3), _load(part, "box", 3, 3)
     if positions is None:
         raise SpecError("no coord.npy", place=str(part))
-    energy, forces, cells = _load(part, "energy"), _load(part, "force", n, 3), None
-    if periodic:
-        cells = _load(part, "box", 3, 3)
+    if periodic and cells is None:
+        raise SpecError(
+            "no box.npy",
+            place=str(part),
+            remedy="say that the boundaries are open with an empty file 'nopbc' beside type.raw",
+        )
+    energy, forces = _load(part, "energy"), _load(part, "force", n, 3)
     virial, stress = _load(part, "virial", 3, 3), _load(part, "stress", 3, 3)
+    mixed = _load(part, "real_atom_types", n)
     notes = part / "frames.json"
-    known = json.loads(notes.read_text()) if notes.exists() else {}
+    said = json.loads(notes.read_text()) if notes.exists() else {}
     for i in range(len(positions)):
-        cell = np.zeros((3, 3)) if cells is None else cells[i]
+        kinds = types if mixed is None else mixed[i].astype(int)
+        real = kinds >= 0
+        cell = cells[i] if cells is not None and periodic else np.zeros((3, 3))
         yield FileFrame(
-            species=species,
+            species=[_species(known, number, part) for number in kinds[real]],
             cell=cell,
-            positions=positions[i],
+            positions=positions[i][real],
             pbc=(periodic, periodic, periodic),
             energy=None if energy is None else float(energy[i].item()),
-            forces=None if forces is None else forces[i],
-            stress=_stress(part, i, cell, virial, stress),
-            trajectory=known["trajectories"][i] if known else "",
-            phase=known["phases"][i] if known else "",
+            forces=None if forces is None else forces[i][real],
+            stress=_stress(part, i, cell, virial, stress) if periodic else None,
+            trajectory=said["trajectories"][i] if said else "",
+            phase=said["phases"][i] if said else "",
         )
 
 
+def _species(known: list[str], number: int, part: Path) -> str:
+    if number >= len(known):
+        raise SpecError(
+            f"type {number}, but type_map.raw names {len(known)} elements", place=str(part)
+        )
+    return known[number]
+
+
 def _load(part: Path, name: str, *shape: int) -> FloatArray | None:
-    file = part / f"{name}.npy"
-    if not file.exists():
+    """A column, from its .npy file or from a .raw file of text."""
+    file, text = part / f"{name}.npy", part / f"{name}.raw"
+    if file.exists():
+        array = np.load(file, allow_pickle=False).astype(np.float64)
+    elif text.exists():
+        array = np.loadtxt(text, ndmin=2)
+    else:
         return None
-    array = np.load(file, allow_pickle=False).astype(np.float64)
     return np.asarray(array.reshape(len(array), *shape))
 
 
@@ -93,6 +116,8 @@ def _stress(
     volume = abs(np.linalg.det(cell))
     if volume == 0.0:
         raise SpecError("a virial, but the cell has no volume to divide by", place=str(part))
+    if np.isnan(virial[i]).all():
+        return None
     from_virial = np.asarray(-virial[i] / volume)
     if stress is None:
         return from_virial
@@ -142,8 +167,6 @@ def _alike(block: Block) -> Iterator[tuple[Any, Any, bool]]:
 
 
 def _write_atoms(folder: Path, numbers: Any, periodic: bool) -> None:
-    from ase.data import chemical_symbols
-
     folder.mkdir()
     known = sorted(set(numbers.tolist()))
     (folder / "type_map.raw").write_text("".join(f"{chemical_symbols[z]}\n" for z in known))

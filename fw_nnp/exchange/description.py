@@ -26,7 +26,7 @@ def unit(symbol: str, dimension: str) -> float:
 
 def force_unit(symbol: str) -> float:
     """Factor from a force unit such as ``Ha/bohr`` to eV/Å."""
-    energy, slash, length = symbol.partition("/")
+    energy, slash, length = symbol.rpartition("/")  # kcal/mol/Å
     if not slash:
         raise ValueError(f"'{symbol}' is no unit of force; write it like 'eV/Å'")
     return unit(energy, "energy") / unit(length, "length")

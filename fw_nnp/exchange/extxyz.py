@@ -1,37 +1,32 @@
 """Extended XYZ: read through ASE, written with every bit.
 
-Read are ``REF_energy``, ``REF_forces``, ``REF_stress`` (as MACE names them) or ASE's own
-``free_energy`` or ``energy``, ``forces``, ``stress`` (as NequIP reads them); of ``energy`` and
-``free_energy`` the latter, because forces are its derivative.
+Energy, forces and stress or virial are read under all the names that `keys` knows: ``REF_energy``
+as MACE writes it, ``energy`` as ASE and NequIP do, ``dft_force`` and ``virial`` of GAP's data sets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from io import StringIO
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from ase import Atoms
 from ase.io.extxyz import key_val_dict_to_str, read_xyz
 
 from fw_nnp.core.records import FloatArray, LabelledConfiguration
 
+from .description import FileDescription
 from .frame import FileFrame
-
-READ_NAMES: Mapping[str, tuple[str, ...]] = {
-    "energy": ("REF_energy", "free_energy", "energy"),
-    "forces": ("REF_forces", "forces"),
-    "stress": ("REF_stress", "stress"),
-}
+from .keys import QUANTITIES, refuse_unread_forces, value_of
 
 
-def read(path: Path, names: Mapping[Any, str]) -> Iterator[FileFrame]:
-    """Frames of an extxyz file, one at a time; `names` replace `READ_NAMES`."""
+def read(path: Path, meaning: FileDescription) -> Iterator[FileFrame]:
+    """Frames of an extxyz file, one at a time."""
     with path.open(encoding="utf-8") as stream:
         for text in _frame_texts(stream):
-            yield _frame(next(iter(read_xyz(StringIO(text), index=0))), names)
+            yield _frame(next(iter(read_xyz(StringIO(text), index=0))), meaning)
 
 
 def _frame_texts(stream: TextIO) -> Iterator[str]:
@@ -48,25 +43,28 @@ def _frame_texts(stream: TextIO) -> Iterator[str]:
         yield header + "".join(lines)
 
 
-def _frame(atoms: Atoms, names: Mapping[Any, str]) -> FileFrame:
+def _frame(atoms: Atoms, meaning: FileDescription) -> FileFrame:
     results = atoms.calc.results if atoms.calc else {}
     found = {**atoms.arrays, **atoms.info, **results}
 
-    def value(quantity: str) -> Any:
-        candidates = (names[quantity],) if quantity in names else READ_NAMES[quantity]
-        return next((found[name] for name in candidates if name in found), None)
-
+    energy, forces, stress, virial = (
+        value_of(quantity, found, meaning.names) for quantity in QUANTITIES
+    )
+    if forces is None and meaning.forces is not None:
+        refuse_unread_forces(k for k, v in atoms.arrays.items() if v.shape[1:] == (3,))
     pbc = atoms.get_pbc()
     return FileFrame(
         species=atoms.get_chemical_symbols(),
         cell=atoms.cell.array,
         positions=atoms.get_positions(),
         pbc=(bool(pbc[0]), bool(pbc[1]), bool(pbc[2])),
-        energy=value("energy"),
-        forces=value("forces"),
-        stress=value("stress"),
+        energy=energy,
+        forces=forces,
+        stress=stress,
+        virial=virial,
         trajectory=str(atoms.info.get("trajectory", "")),
         phase=str(atoms.info.get("phase", "")),
+        keys=tuple(sorted({*found} - {"numbers", "positions"})),
     )
 
 

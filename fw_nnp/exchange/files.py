@@ -16,9 +16,10 @@ from fw_nnp.core.registry import did_you_mean
 
 from . import asedb, deepmd, extxyz, hdf5, mlearn, pymatgen_json
 from .description import ASE_UNITS, FileDescription
-from .frame import FileFrame, translate
+from .frame import FileFrame, translate, with_stress
+from .unpacked import unpacked
 
-Reader = Callable[[Path, Mapping[Any, str]], Iterator[FileFrame]]
+Reader = Callable[[Path, FileDescription], Iterator[FileFrame]]
 Writer = Callable[[Path, Iterable[LabelledConfiguration]], int]
 
 READERS: Mapping[str, Reader] = {
@@ -47,6 +48,7 @@ SUFFIXES = {
     ".deepmd": "deepmd",
     ".json": "pymatgen",
 }
+MEND = "mend this frame, or take it out of the file"
 _BROKEN = (ValueError, KeyError, IndexError, TypeError, OSError, AttributeError, sqlite3.Error)
 
 
@@ -59,7 +61,7 @@ def read_labelled(
     ----------
     path
         Extended XYZ, HDF5 in ANI style, mlearn or pymatgen JSON, an ASE database or a folder
-        of DeePMD systems; known by its content.
+        of DeePMD systems; known by its content, and read from .gz, .bz2, .xz and .zip, too.
     description
         Units, signs and species. Needed for HDF5 of others and for mlearn JSON; what it
         describes must then be in every frame.
@@ -69,11 +71,11 @@ def read_labelled(
     SpecError
         Not such a file, or a frame is broken: names the file and the frame, counted from 0.
     """
-    reader = READERS[file_format(path)]
-    meaning = _meaning(path, description)
-    theory_id = foreign_theory(path, description).id
-    frames = reader(path, meaning.names)
-    return _translated(path, frames, meaning, theory_id, description is not None)
+    with unpacked(path) as file:
+        meaning = _meaning(file, path, description)
+        theory_id = _theory(file, meaning).id
+        frames = READERS[file_format(file, path)](file, meaning)
+        yield from _translated(path, frames, meaning, theory_id, described=description is not None)
 
 
 def _translated(
@@ -81,15 +83,18 @@ def _translated(
     frames: Iterator[FileFrame],
     meaning: FileDescription,
     theory_id: str,
-    complete: bool,
+    *,
+    described: bool,
 ) -> Iterator[LabelledConfiguration]:
     number = 0
     while True:
         place = f"{path}, frame {number}"
         try:
             frame = next(frames)
-            if complete:
+            if described:
                 _check_complete(frame, meaning)
+            elif meaning.stress == ASE_UNITS.stress:
+                frame = with_stress(frame)
             yield translate(frame, meaning, theory_id, {"file": path.name, "frame": number})
         except StopIteration:
             break
@@ -97,13 +102,13 @@ def _translated(
             raise SpecError(
                 f"{error.message}{error.place and f' ({error.place})'}",
                 place=place,
-                remedy=error.remedy,
+                remedy=error.remedy or MEND,
             ) from error
         except _BROKEN as error:
             raise SpecError(
                 f"cannot be read: {error}",
                 place=place,
-                remedy="mend this frame, or cut the file before it",
+                remedy=MEND,
             ) from error
         number += 1
     if number == 0:
@@ -111,7 +116,10 @@ def _translated(
 
 
 def _check_complete(frame: FileFrame, meaning: FileDescription) -> None:
+    virial = meaning.stress is not None and meaning.stress.quantity == "virial"
     for quantity in ("forces", "stress"):
+        if quantity == "stress" and virial and frame.virial is not None:
+            continue
         if getattr(meaning, quantity) is not None and getattr(frame, quantity) is None:
             raise SpecError(
                 f"no {quantity}, though the description tells its unit",
@@ -167,10 +175,14 @@ def foreign_theory(path: Path, description: FileDescription | None = None) -> Le
 
     Where the description names no theory, the file's sha256 stands for it.
     """
-    meaning = _meaning(path, description)
+    with unpacked(path) as file:
+        return _theory(file, _meaning(file, path, description))
+
+
+def _theory(file: Path, meaning: FileDescription) -> LevelOfTheory:
     settings: dict[str, Any] = {"description": meaning.model_dump(mode="json")}
     if not meaning.theory:
-        settings["sha256"] = _sha256(path)
+        settings["sha256"] = _sha256(file)
     return LevelOfTheory(code="file", settings=settings)
 
 
@@ -187,15 +199,15 @@ def _sha256(path: Path) -> str:
     return state.hexdigest()
 
 
-def _meaning(path: Path, description: FileDescription | None) -> FileDescription:
+def _meaning(file: Path, path: Path, description: FileDescription | None) -> FileDescription:
     """The description given, that inside the file, or that of the format."""
     if description is not None:
         return description
-    name = file_format(path)
+    name = file_format(file, path)
     if name in ("extxyz", "ase-db", "deepmd"):
         return ASE_UNITS
     inside = {"hdf5": hdf5, "mlearn": mlearn, "pymatgen": pymatgen_json}[name]
-    embedded: FileDescription | None = inside.embedded_description(path)
+    embedded: FileDescription | None = inside.embedded_description(file)
     if embedded is None:
         raise SpecError(
             "the file does not say its units, nor the sign and order of its stress",
@@ -206,12 +218,18 @@ def _meaning(path: Path, description: FileDescription | None) -> FileDescription
     return embedded
 
 
-def file_format(path: Path) -> str:
-    """The name in READERS of the format of `path`, told from its first bytes."""
-    if path.is_dir() and deepmd.is_system(path):
+def file_format(file: Path, path: Path) -> str:
+    """The name in READERS of the format of `file`, told from its first bytes.
+
+    Parameters
+    ----------
+    path
+        What the user called it, for messages.
+    """
+    if file.is_dir() and deepmd.is_system(file):
         return "deepmd"
     try:
-        with path.open("rb") as stream:
+        with file.open("rb") as stream:
             head = stream.read(2048)
     except OSError as error:
         raise SpecError(f"cannot be read: {error.strerror}", place=str(path)) from None
@@ -219,8 +237,8 @@ def file_format(path: Path) -> str:
         return "hdf5"
     if head.startswith(b"SQLite format 3\0"):
         return "ase-db"
-    if head.lstrip().startswith(b"["):
-        return "mlearn" if _mlearn_like(head, path) else "pymatgen"
+    if head.lstrip().startswith((b"[", b"{")):
+        return "mlearn" if _mlearn_like(head, file) else "pymatgen"
     if head.split(b"\n", 1)[0].strip().isdigit():
         return "extxyz"
     raise SpecError(
@@ -231,7 +249,7 @@ def file_format(path: Path) -> str:
 
 
 def _mlearn_like(head: bytes, path: Path) -> bool:
-    """mlearn's entries hold ``outputs``; pymatgen's say their class or hold the energy."""
-    if b"ComputedStructureEntry" in head:
+    """mlearn's is a list of entries with ``outputs``; pymatgen's hold the energy themselves."""
+    if b"ComputedStructureEntry" in head or head.lstrip().startswith(b"{"):
         return False
     return b'"outputs"' in head or b'"outputs"' in path.read_bytes()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ase.data import atomic_numbers
@@ -20,6 +20,8 @@ from fw_nnp.core.records import (
 
 from .description import VOIGT_NAMES, FileDescription, StressDescription, force_unit, unit
 
+AGREEMENT = 0.01  # of the largest component: files round their numbers
+
 
 @dataclass(frozen=True, kw_only=True)
 class FileFrame:
@@ -29,6 +31,10 @@ class FileFrame:
     ----------
     stress
         (6,), (9,) or (3, 3); stress or virial as the description says.
+    virial
+        The same, where the file calls it so.
+    keys
+        Names of what the file has, for messages.
     """
 
     species: Sequence[str]
@@ -38,8 +44,50 @@ class FileFrame:
     energy: float | None
     forces: ArrayLike | None
     stress: ArrayLike | None
+    virial: ArrayLike | None = None
     trajectory: str = ""
     phase: str = ""
+    keys: tuple[str, ...] = ()
+
+
+def with_stress(frame: FileFrame) -> FileFrame:
+    """A frame in ASE's units, with the stress that its virial states where it has no other.
+
+    A virial is -V times the stress, in eV, for GAP, MACE, NequIP, GPUMD and DeePMD-kit alike.
+    Atoms without a volume have none, and NaN for all components says that it is not known.
+
+    Raises
+    ------
+    SpecError
+        Stress and virial contradict each other, or the virial is not a full matrix.
+    """
+    volume = abs(np.linalg.det(np.asarray(frame.cell, dtype=float)))
+    stress, virial = _known(frame.stress), _known(frame.virial)
+    if virial is None or volume == 0.0:
+        return replace(frame, stress=stress if volume else None, virial=None)
+    if np.size(virial) != 9:
+        raise SpecError(
+            f"a virial of {np.size(virial)} numbers, whose order is not known",
+            remedy="state it in a description: stress: {quantity: virial, order: ...}",
+        )
+    stated = -virial.reshape(3, 3) / volume
+    if stress is not None:
+        given = full_stress(stress) if stress.size == 6 else stress.reshape(3, 3)
+        scale = np.abs(stated).max() + 1e-6
+        if np.abs(given - stated).max() > AGREEMENT * scale:
+            same = "its sign is wrong" if np.abs(given + stated).max() < AGREEMENT * scale else ""
+            raise SpecError(
+                f"stress and virial contradict each other{same and f': {same}'}",
+                remedy="say which to believe in a description: names: {stress: ...}",
+            )
+        stated = given
+    return replace(frame, stress=stated, virial=None)
+
+
+def _known(values: ArrayLike | None) -> FloatArray | None:
+    if values is None or (numbers := np.asarray(values, dtype=float)).size == 0:
+        return None
+    return None if np.isnan(numbers).all() else numbers
 
 
 def translate(
@@ -53,16 +101,17 @@ def translate(
     """
     configuration = _configuration(frame, description)
     if frame.energy is None:
+        found = f" among {', '.join(frame.keys)}" if frame.keys else ""
         raise SpecError(
-            "no energy",
-            remedy="say under 'names' of the file's description which entry holds the energy",
+            f"no energy{found}",
+            remedy="say in a description which entry holds it: names: {energy: ...}",
         )
     label = Label(
         configuration_id=configuration.id,
         theory_id=theory_id,
         energy=float(frame.energy) * unit(description.energy, "energy"),
         forces=_forces(frame, description),
-        stress=_stress(frame.stress, description.stress, configuration.volume),
+        stress=_stress(frame, description.stress, configuration.volume),
         provenance={"source": source},
     )
     return LabelledConfiguration(
@@ -100,9 +149,12 @@ def _forces(frame: FileFrame, description: FileDescription) -> FloatArray | None
 
 
 def _stress(
-    values: ArrayLike | None, description: StressDescription | None, volume: float
+    frame: FileFrame, description: StressDescription | None, volume: float
 ) -> FloatArray | None:
     """(3, 3) eV/Å³, positive in tension."""
+    values = frame.stress
+    if description is not None and description.quantity == "virial" and frame.virial is not None:
+        values = frame.virial
     if values is None or description is None:
         return None
     numbers = np.asarray(values, dtype=float).ravel()

@@ -1,14 +1,16 @@
 """HDF5 in the style of the ANI data sets, with cells and stress.
 
 Any group that holds ``coordinates`` (B, N, 3) and ``species`` is a block of B frames of the
-same N atoms: ``species`` (N,) names or atomic numbers, ``energies`` (B,), and where there are
-any ``cell`` (B, 3, 3), ``forces`` (B, N, 3), ``virial`` or ``stress`` (B, 6) or (B, 3, 3),
-``trajectory`` and ``phase`` (B,) texts. A block without cells is not periodic. Files written
-here carry their description as an attribute; others need one.
+same N atoms: ``species`` or ``atomic_numbers`` (N,) names or atomic numbers, ``energies`` (B,),
+and where there are any ``cell`` (B, 3, 3), ``forces`` (B, N, 3), ``virial`` or ``stress`` (B, 6)
+or (B, 3, 3), ``trajectory`` and ``phase`` (B,) texts. A block without cells is not periodic. As
+in ANI-1x, a row whose energy is NaN was not computed; it is passed over. Files written here carry
+their description as an attribute; others need one.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -24,11 +26,14 @@ from fw_nnp.core.records import LabelledConfiguration
 from .description import ASE_UNITS, FileDescription
 from .frame import FileFrame
 
+log = logging.getLogger(__name__)
+
 READ_NAMES: Mapping[str, tuple[str, ...]] = {
     "energy": ("energies",),
     "forces": ("forces",),
     "stress": ("virial", "stress"),
 }
+SPECIES = ("species", "atomic_numbers")
 BLOCK = 1_000  # frames held in memory per composition while writing
 
 
@@ -39,7 +44,7 @@ def embedded_description(path: Path) -> FileDescription | None:
     return None if text is None else FileDescription.model_validate_json(str(text))
 
 
-def read(path: Path, names: Mapping[Any, str]) -> Iterator[FileFrame]:
+def read(path: Path, meaning: FileDescription) -> Iterator[FileFrame]:
     """Frames of all blocks, in the order of the groups' names."""
     with h5py.File(path, "r") as file:
         paths: list[str] = []
@@ -47,14 +52,15 @@ def read(path: Path, names: Mapping[Any, str]) -> Iterator[FileFrame]:
         if not paths:
             raise SpecError(
                 "no group holds 'coordinates' and 'species'",
-                remedy=f"this is not HDF5 in ANI style; at its top are: {', '.join(file)}",
+                remedy=f"this is not HDF5 in ANI style; at its top are: {', '.join([*file][:10])}",
             )
         for block in paths:
-            yield from _frames(file[block], names)
+            yield from _frames(file[block], meaning.names)
 
 
 def _is_block(node: Any) -> bool:
-    return isinstance(node, h5py.Group) and "coordinates" in node and "species" in node
+    named = isinstance(node, h5py.Group) and any(name in node for name in SPECIES)
+    return named and "coordinates" in node
 
 
 def _frames(block: Any, names: Mapping[Any, str]) -> Iterator[FileFrame]:
@@ -70,15 +76,18 @@ def _frames(block: Any, names: Mapping[Any, str]) -> Iterator[FileFrame]:
     def quantity(name: str) -> Any:
         return column(*((names[name],) if name in names else READ_NAMES[name]))
 
-    species = _species(block["species"][()])
+    species = _species(next(block[name] for name in SPECIES if name in block)[()])
     if len(species) != block["coordinates"].shape[1]:
         raise SpecError(
             f"{block.name} has {len(species)} species for {block['coordinates'].shape[1]} atoms"
         )
     energy, forces, stress = (quantity(name) for name in READ_NAMES)
+    absent = _not_computed(block, energy)
     cell, trajectory, phase = (column(name) for name in ("cell", "trajectory", "phase"))
     pbc = [bool(axis) for axis in block.attrs.get("pbc", [cell is not None] * 3)]
     for i, positions in enumerate(block["coordinates"]):
+        if absent[i]:
+            continue
         yield FileFrame(
             species=species,
             cell=np.zeros((3, 3)) if cell is None else cell[i],
@@ -89,7 +98,21 @@ def _frames(block: Any, names: Mapping[Any, str]) -> Iterator[FileFrame]:
             stress=None if stress is None else stress[i],
             trajectory="" if trajectory is None else trajectory[i].decode(),
             phase="" if phase is None else phase[i].decode(),
+            keys=tuple(block),
         )
+
+
+def _not_computed(block: Any, energy: Any) -> Any:
+    """(B,) whether the energy of a row is NaN."""
+    absent = np.zeros(len(block["coordinates"]), dtype=bool)
+    if energy is not None and energy.ndim == 1 and energy.dtype.kind == "f":
+        absent = np.isnan(energy)
+    if absent.any():
+        log.warning(
+            "%s: %d of %d rows have no energy (NaN); passed over",
+            block.name, absent.sum(), len(absent),
+        )  # fmt: skip
+    return absent
 
 
 def _species(values: Any) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,34 +18,25 @@ from fw_nnp.core.records import LabelledConfiguration, voigt_stress
 
 from .description import ASE_UNITS, FileDescription
 from .frame import FileFrame
-from .pymatgen_json import structure_json, write_list
+from .pymatgen_json import atoms_of, structure_json, write_list
 
 READ_NAMES = {"energy": "energy", "forces": "forces", "stress": "virial_stress"}
 _SNAPSHOT = re.compile(r"Snapshot \d+ of \d+ of ")
 
 
-def read(path: Path, names: Mapping[Any, str]) -> Iterator[FileFrame]:
+def read(path: Path, meaning: FileDescription) -> Iterator[FileFrame]:
     """Frames of an mlearn file."""
-    known = {**READ_NAMES, **names}
+    known: dict[str, str] = READ_NAMES | dict(meaning.names)
     for entry in json.loads(path.read_text(encoding="utf-8")):
         structure, outputs = entry["structure"], entry["outputs"]
         yield FileFrame(
-            species=[_only_species(site) for site in structure["sites"]],
-            cell=structure["lattice"]["matrix"],
-            positions=[site["xyz"] for site in structure["sites"]],
-            pbc=(True, True, True),
+            **atoms_of(structure),
             energy=outputs.get(known["energy"]),
             forces=outputs.get(known["forces"]),
             stress=outputs.get(known["stress"]),
             trajectory=entry.get("trajectory") or _trajectory(entry.get("description", "")),
             phase=str(entry.get("phase", "")),
         )
-
-
-def _only_species(site: Mapping[str, Any]) -> str:
-    if len(site["species"]) != 1 or site["species"][0]["occu"] != 1:
-        raise ValueError(f"a site is shared by species: {site['species']}")
-    return str(site["species"][0]["element"])
 
 
 def _trajectory(text: str) -> str:

@@ -3,6 +3,10 @@
 `monty.serialization.loadfn` gives the objects back. Forces (eV/Å), stress (eV/Å³, positive in
 tension), trajectory and phase are in ``data``. Atoms without a cell are a ``Molecule``.
 Sites hold Cartesian positions as well as fractional ones; ours are read from the former.
+
+Files of others are lists or dictionaries, however deep, of objects with a ``structure`` and their
+energy and forces beside it, or of structures with these among their ``properties``; or one such
+object per line.
 """
 
 from __future__ import annotations
@@ -18,33 +22,87 @@ from fw_nnp.core.records import Configuration, LabelledConfiguration
 
 from .description import ASE_UNITS, FileDescription
 from .frame import FileFrame
+from .keys import QUANTITIES, value_of
 
-READ_NAMES = {"energy": "energy", "forces": "forces", "stress": "stress"}
 _ENTRY = {
     "@module": "pymatgen.entries.computed_entries",
     "@class": "ComputedStructureEntry",
 }
 
 
-def read(path: Path, names: Mapping[Any, str]) -> Iterator[FileFrame]:
-    """Frames of entries, or of objects with ``structure``, ``energy``, ``forces``, ``stress``."""
-    known = {**READ_NAMES, **names}
-    for entry in json.loads(path.read_text(encoding="utf-8")):
-        structure = entry["structure"]
-        values = {**entry, **entry.get("data", {})}
-        lattice = structure.get("lattice")
-        pbc = lattice.get("pbc", [True] * 3) if lattice else [False] * 3
+def read(path: Path, meaning: FileDescription) -> Iterator[FileFrame]:
+    """Frames of all entries, in their order."""
+    for entry in _entries(_load(path)):
+        structure = entry.get("structure", entry)
+        values = {
+            name: _plain(value)
+            for name, value in {**_beside(entry), **entry.get("data", {})}.items()
+        }
+        energy, forces, stress, virial = (
+            value_of(quantity, values, meaning.names) for quantity in QUANTITIES
+        )
         yield FileFrame(
-            species=[_only_species(site) for site in structure["sites"]],
-            cell=lattice["matrix"] if lattice else np.zeros((3, 3)),
-            positions=[site["xyz"] for site in structure["sites"]],
-            pbc=(bool(pbc[0]), bool(pbc[1]), bool(pbc[2])),
-            energy=values.get(known["energy"]),
-            forces=values.get(known["forces"]),
-            stress=values.get(known["stress"]),
+            **atoms_of(structure),
+            energy=energy,
+            forces=_forces_on_sites(structure) if forces is None else forces,
+            stress=stress,
+            virial=virial,
             trajectory=str(values.get("trajectory", "")),
             phase=str(values.get("phase", "")),
+            keys=tuple(values),
         )
+
+
+def _load(path: Path) -> Any:
+    """The JSON of a file, or a list of the JSON of its lines."""
+    text = path.read_text(encoding="utf-8")
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        if not text.lstrip().startswith("{"):
+            raise
+        return [json.loads(line) for line in text.splitlines() if line.strip()]
+
+
+def _entries(value: Any) -> Iterator[dict[str, Any]]:
+    """Every object with a structure, and every structure that is in no such object."""
+    if isinstance(value, dict) and ("structure" in value or "sites" in value):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _entries(inner)
+
+
+def _beside(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What an object has beside its structure."""
+    if "structure" in entry:
+        return {k: v for k, v in entry.items() if k not in ("structure", "data")}
+    return dict(entry.get("properties") or {})
+
+
+def _plain(value: Any) -> Any:
+    """monty writes numpy arrays as dictionaries."""
+    is_array = isinstance(value, dict) and value.get("@class") == "array"
+    return value["data"] if is_array else value
+
+
+def _forces_on_sites(structure: Mapping[str, Any]) -> list[Any] | None:
+    sites = [site.get("properties") or {} for site in structure["sites"]]
+    there = all("forces" in properties for properties in sites)
+    return [properties["forces"] for properties in sites] if there else None
+
+
+def atoms_of(structure: Mapping[str, Any]) -> dict[str, Any]:
+    """Species, cell, positions and periodicity of a Structure or a Molecule."""
+    lattice, sites = structure.get("lattice"), structure["sites"]
+    cell = np.array(lattice["matrix"], dtype=float) if lattice else np.zeros((3, 3))
+    pbc = lattice.get("pbc", [True] * 3) if lattice else [False] * 3
+    return {
+        "species": [_only_species(site) for site in sites],
+        "cell": cell,
+        "positions": [site["xyz"] if "xyz" in site else site["abc"] @ cell for site in sites],
+        "pbc": (bool(pbc[0]), bool(pbc[1]), bool(pbc[2])),
+    }
 
 
 def _only_species(site: Mapping[str, Any]) -> str:
@@ -55,8 +113,8 @@ def _only_species(site: Mapping[str, Any]) -> str:
 
 def embedded_description(path: Path) -> FileDescription | None:
     """The description of a file that `write` made."""
-    entries = json.loads(path.read_text(encoding="utf-8"))
-    units = entries[0].get("data", {}).get("units") if entries else None
+    first = next(_entries(_load(path)), {})
+    units = first.get("data", {}).get("units")
     return None if units is None else FileDescription.model_validate(units)
 
 

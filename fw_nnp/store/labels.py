@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -101,9 +102,9 @@ class Labels(Shelf):
         ------
         LabelConflict
             A label exists and its answer differs by more than 0.1 meV/atom or 5 meV/Å; the
-            second answer is kept in the collection ``conflicts``.
+            second answer is kept in the collection ``conflicts``. All others are kept first.
         """
-        new = 0
+        new, conflicts = 0, Conflicts()
         stream = iter(items)
         join = {"campaign": campaign, "purpose": purpose}
         while batch := list(islice(stream, BATCH)):
@@ -112,7 +113,8 @@ class Labels(Shelf):
                 for block, frames in _blocks(batch)
                 for _, label in block_documents(block, self._code(block), frames)
             ]
-            new += self._keep_labels(documents, join)
+            new += self._keep_labels(documents, join, conflicts)
+        conflicts.refuse()
         return new
 
     def add_blocks(
@@ -141,7 +143,7 @@ class Labels(Shelf):
             "provenance": dict(provenance or {}),
         }
         join = {"campaign": campaign, "purpose": purpose}
-        new = 0
+        new, conflicts = 0, Conflicts()
         writing: list[Future[int]] = []
         with ThreadPoolExecutor(2) as pool:
             for block in blocks:
@@ -149,18 +151,32 @@ class Labels(Shelf):
                 while batch := list(islice(documents, BATCH)):
                     if len(writing) == 2:
                         new += writing.pop(0).result()
-                    writing.append(pool.submit(self._keep, batch, join))
-            return new + sum(future.result() for future in writing)
+                    writing.append(pool.submit(self._keep, batch, join, conflicts))
+            new += sum(future.result() for future in writing)
+        conflicts.refuse()
+        return new
 
-    def _keep(self, pairs: Sequence[tuple[Document, Document]], join: Mapping[str, str]) -> int:
+    def _keep(
+        self,
+        pairs: Sequence[tuple[Document, Document]],
+        join: Mapping[str, str],
+        conflicts: Conflicts,
+    ) -> int:
         """Configurations first, so that no label is ever without one."""
         configurations = [configuration for configuration, _ in pairs]
         self._documents.add("configurations", configurations, join={"campaign": join["campaign"]})
-        return self._keep_labels([label for _, label in pairs], join)
+        return self._keep_labels([label for _, label in pairs], join, conflicts)
 
-    def _keep_labels(self, documents: Sequence[Document], join: Mapping[str, str]) -> int:
-        new = set(self._documents.add("labels", documents, join=join))
-        self._refuse_conflicts([d for d in documents if d["_id"] not in new])
+    def _keep_labels(
+        self, documents: Sequence[Document], join: Mapping[str, str], conflicts: Conflicts
+    ) -> int:
+        """Add what is new and compare the rest with what is there, twins within the batch too."""
+        first = {document["_id"]: document for document in reversed(documents)}
+        new = set(self._documents.add("labels", first.values(), join=join))
+        fresh = [d is first[d["_id"]] and d["_id"] in new for d in documents]
+        self._compare(
+            [d for d, is_new in zip(documents, fresh, strict=True) if not is_new], conflicts
+        )
         return len(new)
 
     def _code(self, block: Block) -> str:
@@ -230,25 +246,38 @@ class Labels(Shelf):
         )
         return with_indexes(filter_, systems, theories)
 
-    def _refuse_conflicts(self, documents: Sequence[Document]) -> None:
-        wanted = {document["_id"]: document for document in documents}
-        found = []
-        for batch in batches(list(wanted)):
-            for old in self._documents.find("labels", {"_id": {"$in": batch}}):
-                second = wanted[old["_id"]]
+    def _compare(self, documents: Sequence[Document], conflicts: Conflicts) -> None:
+        """Keep the answers that contradict those in the store."""
+        for batch in batches(sorted({document["_id"] for document in documents})):
+            found = self._documents.find("labels", {"_id": {"$in": batch}})
+            kept = {old["_id"]: old for old in found}
+            for second in (d for d in documents if d["_id"] in kept):
+                old = kept[second["_id"]]
                 difference = _disagreement(label_of(old), label_of(second), old["n_atoms"])
                 if difference:
                     forces = second.get("forces", {}).get("data", b"")
                     answer = digest(repr(second["energy"]), forces)
                     key = f"{old['_id']}/{answer[:8]}"
                     self._documents.add("conflicts", [{**second, "_id": key, "label": old["_id"]}])
-                    found.append((old["_id"], difference))
-        if found:
-            more = f" (and {len(found) - 1} more labels)" if len(found) > 1 else ""
+                    conflicts.found.append((old["_id"], difference))
+
+
+@dataclass(frozen=True)
+class Conflicts:
+    """Second answers that were found on the way: (label id, by how much it differs)."""
+
+    found: list[tuple[str, str]] = field(default_factory=list)
+
+    def refuse(self) -> None:
+        """Raise LabelConflict if there is any, once all else is kept."""
+        if self.found:
+            id_, difference = min(self.found)
+            more = f" (and {len(self.found) - 1} more labels)" if len(self.found) > 1 else ""
             raise LabelConflict(
-                f"a second answer differs by {found[0][1]}{more}",
-                place=found[0][0],
-                remedy="compare it with the first in the collection 'conflicts'",
+                f"a second answer differs by {difference}{more}",
+                place=id_,
+                remedy="compare it with the first in the collection 'conflicts'; "
+                "all other labels are kept",
             )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from fw_nnp.core.records import LabelledConfiguration
 from fw_nnp.exchange import foreign_theory, load_description, read_labelled
 from fw_nnp.exchange.calculations import Calculation, read_calculations
 from fw_nnp.exchange.deepmd import is_system
+from fw_nnp.store.schema import PHASES
 from fw_nnp.store.store import Store
 
 BLOCK = 1_000
@@ -100,4 +101,5 @@ def _counted(
 ) -> Iterator[LabelledConfiguration]:
     for item in items:
         done.labels += 1
-        yield item
+        # Others call other things phases: fcc, beta ...
+        yield item if item.phase in PHASES else replace(item, phase="")

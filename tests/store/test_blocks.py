@@ -102,6 +102,28 @@ def test_conflicts_in_a_block_are_all_kept(store):
     assert store.count_labels({}) == 10
 
 
+def test_a_conflict_does_not_stop_the_labels_after_it(store):
+    made, more = block(3), block(4, n_atoms=2)
+    store.add_blocks([made], campaign="a", purpose="training", sampler="made")
+    made.energies[0] += 1.0
+    with pytest.raises(LabelConflict, match="all other labels are kept"):
+        store.add_blocks([made, more], campaign="b", purpose="training", sampler="made")
+    assert store.count_labels({"campaign": "b"}) == 7
+
+
+def test_twins_in_one_block_are_one_record_and_contradictions_are_seen(store):
+    first, twin = block(3), block(3)
+    twice = [first.row(i) for i in range(3)] + [twin.row(i) for i in range(3)]
+    (both,) = blocks_of(twice, 6)
+    assert store.add_blocks([both], campaign="a", purpose="training", sampler="made") == 3
+    assert store.count_labels({}) == 3
+    (other,) = blocks_of([block(1, seed=3).row(0)] * 2, 2)
+    other.energies[1] += 1.0
+    with pytest.raises(LabelConflict, match="250 meV/atom"):
+        store.add_blocks([other], campaign="a", purpose="training", sampler="made")
+    assert store.count_conflicts() == 1
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
