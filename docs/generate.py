@@ -13,7 +13,7 @@ from fw_nnp.cli.main import app
 from fw_nnp.core.reference import spec_reference, table
 from fw_nnp.core.specs import CampaignSpec, FileTrainSpec
 from fw_nnp.exchange import FileDescription
-from fw_nnp.store.schema import COLLECTIONS, FIELDS, SCHEMA, Field, leading
+from fw_nnp.store.schema import COLLECTIONS, FIELDS, SCHEMA, Field
 
 REFERENCE = Path(__file__).parent / "reference"
 MADE = "<!-- Made by docs/generate.py; edit the code, not this page. -->\n\n"
@@ -71,12 +71,11 @@ def query() -> str:
             f"`{field.name}`",
             ("list of " if field.many else "") + field.of,
             field.unit,
-            "yes" if field.name in {*leading("labels"), "code"} else "",
             field.description,
         ]
         for field in FIELDS.values()
     ]
-    return QUERY_SYNTAX + table(["field", "type", "unit", "index", "meaning"], rows) + "\n"
+    return QUERY_SYNTAX + table(["field", "type", "unit", "meaning"], rows) + "\n"
 
 
 QUERY_SYNTAX = """# Queries
@@ -115,9 +114,8 @@ AND _fwnnp_max_force < 5`. Its `id`, `elements`, `nelements`, `nsites` and
 ## Fields
 
 They are fields of the documents in the collection `labels`, so a plain MongoDB client can use
-them as well; [the store](store.md) has all collections. A query that names a field with an
-index is answered through it, however large the store is; the other fields narrow what such a
-field has found.
+them as well; [the store](store.md) has all collections. Each of them leads an index, so that a
+query by any of them, alone or with others, looks at no more labels than match one condition.
 
 """
 

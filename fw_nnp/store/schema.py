@@ -178,14 +178,11 @@ COLLECTIONS: Mapping[str, Collection] = {
             ("campaign", "theory", "system", "phase", "max_force"),
             ("theory", "system", "phase", "max_force"),
             ("elements", "code", "phase", "max_force"),
-            ("system",),
+            ("code", "phase", "max_force"),
             ("phase", "max_force"),
-            ("max_force",),
-            ("pressure",),
-            ("energy_per_atom",),
-            ("volume_per_atom",),
-            ("trajectory",),
-            ("created",),
+            *((name,) for name in ("system", "formula", "n_atoms", "purpose", "sampler")),
+            *((name,) for name in ("max_force", "pressure", "energy_per_atom", "volume_per_atom")),
+            *((name,) for name in ("trajectory", "temperature", "corrections", "created")),
         ),
     ),
     "conflicts": Collection(
@@ -377,9 +374,3 @@ def _property(field: Field) -> dict[str, Any]:
         one["required"] = ["shape", "data"]
         one["properties"] = {"shape": {"bsonType": "array"}, "data": {"bsonType": "binData"}}
     return {"bsonType": "array", "items": one} if field.many else one
-
-
-def leading(collection: str) -> set[str]:
-    """Fields with which a query can begin: those that lead an index."""
-    kept = COLLECTIONS[collection]
-    return {"_id", *(index[0] for index in (*kept.indexes, *kept.unique))}
