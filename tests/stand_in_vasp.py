@@ -124,6 +124,7 @@ def vasprun(incar, atoms, energies, forces, stress) -> str:
     structure = crystal + varray("positions", atoms.get_scaled_positions(wrap=False))
     steps = "".join(
         f'<scstep>\n<energy>\n<i name="e_fr_energy"> {e:.8f} </i>\n'
+        f'<i name="e_wo_entrp"> {e + 1e-4:.8f} </i>\n<i name="e_0_energy"> {e + 5e-5:.8f} </i>\n'
         f'<i name="eentropy"> -0.0001 </i></energy>\n</scstep>\n'
         for e in energies
     )
@@ -179,6 +180,8 @@ def vasprun(incar, atoms, energies, forces, stress) -> str:
   {varray("stress", stress)}
   <energy>
    <i name="e_fr_energy"> {energies[-1]:.8f} </i>
+   <i name="e_wo_entrp"> {energies[-1] + 1e-4:.8f} </i>
+   <i name="e_0_energy"> {energies[-1] + 5e-5:.8f} </i>
   </energy>
  </calculation>
  <structure name="finalpos" >

@@ -13,6 +13,9 @@ Version = Annotated[
     str, typer.Argument(help="Dataset version: its id, name, or the newest of a series.")
 ]
 
+RULE = ("trajectory",)
+FRACTIONS = (0.8, 0.1, 0.1)
+
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
@@ -32,10 +35,23 @@ def create(
         str, typer.Option("--query", help="Which labels; default: as in the version before.")
     ] = "",
     split: Annotated[
-        str, typer.Option(help="What stays in one part: trajectory, near_duplicates, random.")
-    ] = "by=trajectory",
-    fractions: Annotated[str, typer.Option(help="Train, validation, test.")] = "0.8,0.1,0.1",
-    seed: Annotated[int, typer.Option(help="Of the split.")] = 1,
+        str,
+        typer.Option(
+            help="What stays in one part: trajectory, near_duplicates, random.",
+            show_default="as in the version before, else by=trajectory",
+        ),
+    ] = "",
+    fractions: Annotated[
+        str,
+        typer.Option(
+            help="Train, validation, test.",
+            show_default="as in the version before, else 0.8,0.1,0.1",
+        ),
+    ] = "",
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Of the split.", show_default="as in the version before, else 1"),
+    ] = None,
     mixed: Annotated[
         bool, typer.Option("--mixed", help="Allow more than one level of theory.")
     ] = False,
@@ -43,6 +59,9 @@ def create(
     launchpad: Launchpad = LAUNCHPAD_FILE,
 ) -> None:
     """Freeze labels and their split as the next version; nothing new makes no version.
+
+    Known labels keep their part. Without options it takes late labels in, as the version before
+    was made: `fw-nnp dataset create al`.
 
     Example: `fw-nnp dataset create al --query "Al code=espresso" --split by=trajectory`
     """
@@ -53,15 +72,16 @@ def create(
     before = store.versions(name)
     if not text and not before:
         raise SpecError("which labels?", place=f"dataset {name}", remedy="give --query")
-    asked = text or before[-1]["recipe"].get("query", "")
+    recipe = before[-1]["recipe"] if before else {}
+    asked = text or recipe.get("query", "")
     id_ = store.create_dataset(
         name,
         parse_query(asked),
         query=asked,
-        split_by=split.removeprefix("by=").split(","),
-        fractions=_fractions(fractions),
-        seed=seed,
-        mixed=mixed,
+        split_by=split.removeprefix("by=").split(",") if split else recipe.get("split_by", RULE),
+        fractions=_fractions(fractions) if fractions else recipe.get("fractions", FRACTIONS),
+        seed=recipe.get("seed", 1) if seed is None else seed,
+        mixed=mixed or len(before[-1]["theories"] if before and not text else []) > 1,
     )
     record = store.dataset(id_)
     if json:

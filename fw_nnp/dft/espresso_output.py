@@ -128,6 +128,78 @@ def parse_xml(text: str, path: Path) -> PwResult:
     )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PwStep:
+    """One geometry of a run of pw.x, with its answer.
+
+    Attributes
+    ----------
+    energy
+        Free energy F = E - TS, eV.
+    forces, stress
+        (N, 3) eV/Å; (3, 3) eV/Å³, positive in tension, or None where it was not asked for.
+    cell, positions, symbols
+        (3, 3) Å, (N, 3) Å, element symbols.
+    converged
+        Whether its SCF did.
+    """
+
+    energy: float
+    forces: FloatArray
+    stress: FloatArray | None
+    cell: FloatArray
+    positions: FloatArray
+    symbols: list[str]
+    converged: bool
+
+
+def parse_steps(text: str, path: Path) -> list[PwStep]:
+    """Every geometry of an XML file of pw.x: one of a single point, all of a relaxation or MD.
+
+    At its end a relaxation states new positions beside the forces of the old ones, so that of
+    moving atoms only the steps count.
+
+    Raises
+    ------
+    NotConverged, OutputUnreadable, LabelError
+        As `parse_xml` for a single point; a step without energy or forces.
+    """
+    try:
+        root = ElementTree.fromstring(text.encode())
+    except ElementTree.ParseError as error:
+        raise OutputUnreadable(f"no complete XML: {error}", place=str(path)) from None
+    if root.findtext("input/control_variables/calculation", "scf").strip() != "scf":
+        return [_step(step, path) for step in root.findall("step")]
+    output = root.find("output")
+    if output is None:
+        raise OutputUnreadable("the XML holds no output", place=str(path))
+    _convergence(root, output, path)
+    return [_step(output, path)]
+
+
+def _step(element: ElementTree.Element, path: Path) -> PwStep:
+    structure = element.find("atomic_structure")
+    if structure is None:
+        raise OutputUnreadable("the XML holds no structure", place=str(path))
+    atoms = structure.findall("atomic_positions/atom")
+    forces = _array(element, "forces", path).reshape(-1, 3) * HARTREE / BOHR
+    if len(forces) != len(atoms) or not atoms:
+        raise _incomplete(f"{len(forces)} forces on {len(atoms)} atoms", path)
+    stress = None
+    if element.find("stress") is not None:
+        stress = -_array(element, "stress", path).reshape(3, 3) * HARTREE / BOHR**3
+    said = element.findtext("scf_conv/convergence_achieved", "true")
+    return PwStep(
+        energy=float(_array(element, "total_energy/etot", path)[0]) * HARTREE,
+        forces=forces,
+        stress=None if stress is None else 0.5 * (stress + stress.T),
+        cell=BOHR * np.array([_array(structure, f"cell/a{i}", path) for i in (1, 2, 3)]),
+        positions=BOHR * np.array([_array(atom, ".", path) for atom in atoms]),
+        symbols=[re.sub(r"[\d_-].*", "", atom.get("name", "")) for atom in atoms],
+        converged=said.strip() == "true",
+    )
+
+
 def require_same(result: PwResult, configuration: Configuration, path: Path) -> None:
     """Raise OutputUnreadable unless the output is about `configuration`."""
     same = result.symbols == configuration.symbols and all(

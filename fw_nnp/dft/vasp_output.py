@@ -81,8 +81,8 @@ def parse_vasprun(text: str, path: Path) -> VaspResult:
     calculations = root.findall("calculation")
     if not calculations:
         raise OutputUnreadable("vasprun.xml holds no calculation", place=str(path))
-    settings = _settings(root)
-    _require_scf(settings, path)
+    settings = settings_of(root)
+    require_scf(settings, path)
     last = calculations[-1]
     steps = last.findall("scstep")
     _require_convergence(steps, settings, path)
@@ -112,7 +112,7 @@ def parse_vasprun(text: str, path: Path) -> VaspResult:
     )
 
 
-def _settings(root: ElementTree.Element) -> dict[str, str]:
+def settings_of(root: ElementTree.Element) -> dict[str, str]:
     """INCAR keys -> values: what was used (``parameters``), then what was asked for."""
     found: dict[str, str] = {}
     # What was used stands before what was asked for; of two NELM the first is of the SCF.
@@ -123,7 +123,7 @@ def _settings(root: ElementTree.Element) -> dict[str, str]:
     return found
 
 
-def _require_scf(settings: dict[str, str], path: Path) -> None:
+def require_scf(settings: dict[str, str], path: Path) -> None:
     """Raise where the run was none: bands in a fixed density, response functions, images."""
     algo = settings.get("ALGO", "normal").lower()
     fixed = _whole(settings.get("ICHARG"), 2) >= 10 or algo in FIXED_POTENTIAL
@@ -197,8 +197,8 @@ def parse_outcar(text: str, path: Path) -> VaspResult:
     lines = text.splitlines()
     if not any(TIMING in line for line in reversed(lines)):
         raise OutputUnreadable("the OUTCAR has no end", place=str(path))
-    settings = _outcar_settings(lines)
-    _require_scf(settings, path)
+    settings = outcar_settings(lines)
+    require_scf(settings, path)
     n_atoms = _whole(settings.get("NIONS"), 0)
     start, steps = _last_cycle(lines)
     rest = lines[start:]
@@ -248,7 +248,7 @@ def outcar_cpu(text: str) -> float:
     return value if math.isfinite(value) else 0.0
 
 
-def _outcar_settings(lines: list[str]) -> dict[str, str]:
+def outcar_settings(lines: list[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     pattern = re.compile(
         r"\b(NELM|ICHARG|NIONS|ALGO|IALGO|IBRION|LEPSILON|LCALCEPS)\s*=\s*([^\s;]+)"

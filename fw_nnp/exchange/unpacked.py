@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 import shutil
 import tempfile
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from fw_nnp.core.errors import SpecError
-
-_OPENERS: Mapping[bytes, Callable[[Path], Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\x00": lzma.open,
-}
-_BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+from fw_nnp.core.unpacking import BROKEN, is_packed, opened
 
 
 @contextmanager
@@ -33,27 +22,23 @@ def unpacked(path: Path) -> Iterator[Path]:
     SpecError
         The file is damaged, or an archive of several things.
     """
-    head = b""
-    if path.is_file():
-        with path.open("rb") as stream:
-            head = stream.read(6)
-    opener = next((opener for magic, opener in _OPENERS.items() if head.startswith(magic)), None)
-    if opener is None and not head.startswith(b"PK\x03\x04"):
+    is_zip = path.is_file() and zipfile.is_zipfile(path)
+    if not path.is_file() or not (is_zip or is_packed(path)):
         yield path
         return
     with tempfile.TemporaryDirectory() as folder:
         try:
-            found = _plain(path, opener, Path(folder)) if opener else _zip(path, Path(folder))
-        except _BROKEN as error:
+            found = (_zip if is_zip else _plain)(path, Path(folder))
+        except (*BROKEN, zipfile.BadZipFile) as error:
             raise SpecError(
                 f"cannot be unpacked: {error}", place=str(path), remedy="fetch the file again"
             ) from error
         yield found
 
 
-def _plain(path: Path, opener: Callable[[Path], Any], folder: Path) -> Path:
+def _plain(path: Path, folder: Path) -> Path:
     target = folder / path.stem
-    with opener(path) as packed, target.open("wb") as stream:
+    with opened(path) as packed, target.open("wb") as stream:
         shutil.copyfileobj(packed, stream, 1 << 20)
     with target.open("rb") as stream:
         if stream.read(512)[257:262] == b"ustar":

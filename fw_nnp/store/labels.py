@@ -86,6 +86,13 @@ class Labels(Shelf):
         document = self._one("theories", theory_id)
         return LevelOfTheory(code=document["code"], settings=document["settings"])
 
+    def theories(self) -> list[LevelOfTheory]:
+        """All levels of theory, oldest first."""
+        return [
+            LevelOfTheory(code=document["code"], settings=document["settings"])
+            for document in self._documents.find("theories", {}, sort="created")
+        ]
+
     # ------------------------------------------------------------ labels in
 
     def add_labels(

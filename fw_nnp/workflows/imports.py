@@ -10,8 +10,9 @@ from typing import Any
 from fw_nnp.core.blocks import Block, blocks_of
 from fw_nnp.core.errors import FwNnpError, SpecError
 from fw_nnp.core.records import LabelledConfiguration
+from fw_nnp.dft.finished import Calculation, read_calculations
+from fw_nnp.dft.labeler import sha256
 from fw_nnp.exchange import foreign_theory, load_description, read_labelled
-from fw_nnp.exchange.calculations import Calculation, read_calculations
 from fw_nnp.exchange.deepmd import is_system
 from fw_nnp.store.schema import PHASES
 from fw_nnp.store.store import Store
@@ -64,20 +65,20 @@ def _calculations(
 ) -> Imported:
     done = Imported()
     theories = set()
-    for found in read_calculations(folder):
+    for found in read_calculations(folder, store.theories()):
         if not isinstance(found, Calculation):
             left_out(found)
             continue
         store.add_theory(found.theory)
         theories.add(found.theory.id)
-        place = str(found.path.relative_to(folder))
+        source = {"file": str(found.path.relative_to(folder)), "sha256": sha256(found.path)}
         items = _counted(found.items, done)
-        done.new += _add(store, items, campaign, purpose, {"source": {"file": place}})
+        done.new += _add(store, items, campaign, purpose, {"source": source})
     if not done.labels:
         raise SpecError(
             "no finished calculation below it",
             place=str(folder),
-            remedy="it should hold vasprun.xml, OUTCAR or outputs of pw.x (.out, .pwo, .log)",
+            remedy="it should hold vasprun.xml, OUTCAR, or XML or standard outputs of pw.x",
         )
     done.theories = len(theories)
     return done

@@ -215,6 +215,7 @@ def test_a_dataset_is_made_shown_and_traced(call, filled: Path, tmp_path: Path) 
     made = call("dataset", "create", "b", "--query", "phase=liquid", *words, "-l", filled)
     assert "b-v1: 1 train, 0 validation, 1 test" in made.out
     assert "is up to date" in call("dataset", "create", "b", *words, "-l", filled).out
+    assert "b-v1 is up to date" in call("dataset", "create", "b", "-l", filled).out  # as before
     assert [row["name"] for row in json.loads(call("dataset", "list", "--json", "-l", filled).out)]
     shown = call("dataset", "show", "b", "-l", filled)
     assert "near-duplicates" in shown.out

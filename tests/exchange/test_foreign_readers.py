@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -11,13 +9,9 @@ from ase.calculators.emt import EMT
 from ase.io import read
 
 from fw_nnp.core.atoms import from_atoms, label_from_calculator
-from fw_nnp.core.errors import OutputUnreadable, SpecError
+from fw_nnp.core.errors import SpecError
 from fw_nnp.core.records import Label, LabelledConfiguration
-from fw_nnp.core.units import GPA
 from fw_nnp.exchange import read_labelled, write_labelled
-from fw_nnp.exchange.calculations import read_calculations
-
-DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
 @pytest.fixture(scope="module")
@@ -123,59 +117,3 @@ def test_deepmd_stress_and_virial_must_agree(items, tmp_path):
     file.unlink()
     (back,) = read_labelled(tmp_path / "a.deepmd")
     np.testing.assert_allclose(back.label.stress, items[0].label.stress, rtol=1e-12)
-
-
-# ---------------------------------------------------------------- trees of calculations
-
-
-@pytest.mark.skipif(not (DATA / "vasp").exists(), reason="needs ../shared/data/vasp")
-def test_a_tree_of_vasp_calculations():
-    from pymatgen.io.vasp import Vasprun
-
-    found = list(read_calculations(DATA / "vasp"))
-    refused = {Path(e.place).parent.name: str(e) for e in found if isinstance(e, OutputUnreadable)}
-    assert "cut off" in refused["bad_vasprun"]
-    assert "not converged" in refused["unconverged"]
-    good = {c.path.parent.name: c for c in found if not isinstance(c, OutputUnreadable)}
-    io = good["io"]
-    vasprun = Vasprun(io.path, parse_dos=False, parse_eigen=False, parse_potcar_file=False)
-    assert io.theory.code == "vasp"
-    assert io.theory.settings["potcar"] == [spec["titel"] for spec in vasprun.potcar_spec]
-    for item, step in zip(io.items, vasprun.ionic_steps, strict=True):
-        assert item.label.energy == pytest.approx(step["e_fr_energy"], abs=1e-8)
-        np.testing.assert_allclose(item.label.forces, step["forces"], atol=1e-8)
-        # VASP writes kbar, positive where the cell wants to expand; ours is positive in tension
-        np.testing.assert_allclose(
-            item.label.stress, -0.1 * GPA * np.array(step["stress"]), atol=1e-7
-        )
-        assert item.trajectory == io.items[0].trajectory
-
-
-PW = """
-     Program PWSCF v.7.2 starts on  1Jan2026 at  0:00:00
-     bravais-lattice index     =            0
-     lattice parameter (alat)  =       7.6534  a.u.
-     unit-cell volume          =     112.0730 (a.u.)^3
-     number of atoms/cell      =            1
-     number of atomic types    =            1
-     kinetic-energy cutoff     =      25.0000  Ry
-     charge density cutoff     =     100.0000  Ry
-     Exchange-correlation= PBE
-     MD5 check sum: 614279c88ff8d45c90147292d03ed420
-     number of k points=     8  Methfessel-Paxton smearing, width (Ry)=  0.0500
-     convergence NOT achieved after 100 iterations: stopping
-     JOB DONE.
-"""
-
-
-@pytest.mark.parametrize(
-    ("text", "message"), [(PW, "did not converge"), (PW.replace("JOB DONE", ""), "cut off")]
-)
-def test_bad_pw_outputs_are_named(text, message, tmp_path):
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "pw.out").write_text(text)
-    (tmp_path / "run" / "notes.out").write_text("nothing of the kind")
-    (found,) = read_calculations(tmp_path)
-    assert isinstance(found, OutputUnreadable)
-    assert message in str(found)
-    assert "pw.out" in found.place

@@ -1,0 +1,241 @@
+"""The ionic steps of a finished run: through ASE's readers, and which of them converged."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.io import iread, read
+from ase.units import create_units
+
+from fw_nnp.core.atoms import from_atoms
+from fw_nnp.core.errors import OutputUnreadable
+from fw_nnp.core.records import Configuration, FloatArray, full_stress
+from fw_nnp.core.units import BOHR, RYDBERG
+from fw_nnp.core.unpacking import opened
+
+from .espresso_output import parse_steps
+from .espresso_stdout import ACCURACY, ENERGY, THRESHOLD, TOLERANCE, read_stdout
+from .vasp_output import (
+    EXACT,
+    ITERATION,
+    NOT_REACHED,
+    REACHED,
+    TIMING,
+    outcar_settings,
+    require_scf,
+    settings_of,
+)
+
+SAME_PLACE = 1e-4  # Å: an input and the rounded positions of its output
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Step:
+    """One geometry with its answer.
+
+    Attributes
+    ----------
+    energy
+        Free energy, eV.
+    forces, stress
+        (N, 3) eV/Å; (3, 3) eV/Å³, positive in tension, or None.
+    converged
+        Whether its electronic cycle did.
+    """
+
+    configuration: Configuration
+    energy: float
+    forces: FloatArray
+    stress: FloatArray | None
+    converged: bool
+
+
+def text_of(path: Path) -> str:
+    """The text of a file, unpacked."""
+    with opened(path) as stream:
+        return stream.read().decode(errors="replace")
+
+
+# ---------------------------------------------------------------- pw.x
+
+
+def pw_xml_steps(path: Path) -> list[Step]:
+    """Steps of pw.x's XML, with all digits."""
+    return [
+        Step(
+            configuration=Configuration(
+                cell=step.cell,
+                positions=step.positions,
+                numbers=Atoms(step.symbols).numbers,
+            ),
+            energy=step.energy,
+            forces=step.forces,
+            stress=step.stress,
+            converged=step.converged,
+        )
+        for step in parse_steps(text_of(path), path)
+    ]
+
+
+def pw_steps(path: Path, given: str) -> list[Step]:
+    """Steps of the last run in a standard output of pw.x.
+
+    Parameters
+    ----------
+    given
+        Text of the input, or empty: its positions have more digits.
+    """
+    text = text_of(path)
+    last = "\n".join(text.splitlines()[read_stdout(text).start :]) + "\n"
+    images = _images(StringIO(last), "espresso-out", path)
+    converged = _pw_converged(last)
+    if len(images) == 1 and given:
+        images = [_sharpened(images[0], given)]
+    if len(converged) != len(images):
+        raise OutputUnreadable(
+            f"{len(images)} geometries and {len(converged)} energies", place=str(path)
+        )
+    old = create_units("2006")  # what ASE reads pw.x with
+    scale = RYDBERG / old["Ry"]
+    length = BOHR / old["Bohr"]
+    return [
+        _step(image, fine, path, factors=(scale, scale / length, scale / length**3))
+        for image, fine in zip(images, converged, strict=True)
+    ]
+
+
+def _pw_converged(text: str) -> list[bool]:
+    """Of each energy whether the accuracy that was reached is what was asked for."""
+    reached: list[float] = []
+    at_energy, threshold = False, np.nan
+    for line in text.splitlines():
+        if match := THRESHOLD.match(line):
+            threshold = _number(match[1])
+        elif ENERGY.match(line):
+            at_energy = True
+            reached.append(np.inf)
+        elif (match := ACCURACY.match(line)) and at_energy:
+            at_energy = False  # the final accuracy follows the final energy
+            reached[-1] = _number(match[1])
+    return [not accuracy > threshold * TOLERANCE for accuracy in reached]
+
+
+def _number(word: str) -> float:
+    return float(word.replace("D", "e").replace("d", "e"))
+
+
+def _sharpened(image: Atoms, given: str) -> Atoms:
+    """The atoms as the input states them, where it is about the same ones."""
+    try:
+        asked: Any = read(StringIO(given), format="espresso-in")
+    except Exception:  # ASE does not know every input; then the output's digits must do
+        return image
+    same = (
+        list(asked.numbers) == list(image.numbers)
+        and np.abs(asked.cell.array - image.cell.array).max() < SAME_PLACE
+        and np.abs(asked.positions - image.positions).max() < SAME_PLACE
+    )
+    if same:
+        image.cell, image.positions = asked.cell, asked.positions
+    return image
+
+
+# ---------------------------------------------------------------- VASP
+
+
+def vasp_steps(path: Path, kind: str) -> list[Step]:
+    """Steps of a vasprun.xml or an OUTCAR."""
+    text = text_of(path)
+    if kind == "vasprun":
+        converged = _vasprun_converged(text, path)
+        images = _images(BytesIO(text.encode()), "vasp-xml", path)
+    else:
+        converged = _outcar_converged(text, path)
+        images = _images(_Named(text, path), "vasp-out", path)
+    if len(images) != len(converged):
+        raise OutputUnreadable(
+            f"{len(converged)} ionic steps, but {len(images)} geometries with energy and forces",
+            place=str(path),
+        )
+    return [_step(image, fine, path) for image, fine in zip(images, converged, strict=True)]
+
+
+def _vasprun_converged(text: str, path: Path) -> list[bool]:
+    """Of each calculation whether it took fewer steps than NELM allows."""
+    from xml.etree import ElementTree
+
+    if not text.rstrip().endswith("</modeling>"):
+        raise OutputUnreadable("the XML is cut off: no closing </modeling>", place=str(path))
+    head, *calculations = text.split("<calculation>")
+    settings = settings_of(ElementTree.fromstring((head + "</modeling>").encode()))
+    require_scf(settings, path)
+    most = int(float(settings.get("NELM", "60")))
+    exact = settings.get("ALGO", "").lower() in EXACT
+    return [0 < one.count("<scstep>") < (np.inf if exact else most) for one in calculations]
+
+
+def _outcar_converged(text: str, path: Path) -> list[bool]:
+    """Of each ionic step whether it reached EDIFF in fewer steps than NELM allows."""
+    lines = text.splitlines()
+    if TIMING not in text:
+        raise OutputUnreadable("the file is cut off: no closing timing", place=str(path))
+    settings = outcar_settings(lines)
+    require_scf(settings, path)
+    most = int(float(settings.get("NELM", "60")))
+    cycles: dict[int, list[Any]] = {}  # ionic step -> [electronic steps, reached]
+    ionic = 0
+    for line in lines:
+        if found := ITERATION.search(line):
+            ionic = int(found[1])
+            cycles.setdefault(ionic, [0, False])[0] = int(found[2])
+        elif ionic and NOT_REACHED.search(line):
+            cycles[ionic][0] = most
+        elif ionic and REACHED.search(line):
+            cycles[ionic][1] = True
+    return [reached and steps < most for steps, reached in cycles.values()]
+
+
+# ---------------------------------------------------------------- both
+
+
+class _Named(StringIO):
+    """Text with the name of its file: ASE's reader looks for a CONTCAR beside it."""
+
+    def __init__(self, text: str, path: Path) -> None:
+        super().__init__(text)
+        self.name = str(path)
+
+
+def _images(stream: Any, kind: str, path: Path) -> list[Atoms]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        images = [image for image in iread(stream, index=":", format=kind) if image.calc]
+    if not images:
+        raise OutputUnreadable("holds no finished ionic step", place=str(path))
+    return images
+
+
+def _step(
+    image: Atoms,
+    converged: bool,
+    path: Path,
+    factors: tuple[float, float, float] = (1.0, 1.0, 1.0),
+) -> Step:
+    """A step of what ASE read; `factors` correct its units of energy, forces and stress."""
+    results = image.calc.results
+    if "forces" not in results or "energy" not in results:
+        raise OutputUnreadable("a step has no energy or no forces", place=str(path))
+    stress = results.get("stress")
+    return Step(
+        configuration=from_atoms(image),
+        energy=factors[0] * float(results.get("free_energy", results["energy"])),
+        forces=factors[1] * np.asarray(results["forces"]),
+        stress=None if stress is None else factors[2] * full_stress(stress),
+        converged=converged,
+    )
