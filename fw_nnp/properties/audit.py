@@ -4,10 +4,14 @@ Between two similar configurations the energy difference is the work of the forc
 stress. Over many pairs a fit tells how far each counts for what it claims: factors of 1 for both
 and no pressure beside them. A stress with the wrong sign has the factor -1, one of another level
 of theory (or with an ideal-gas part) leaves a constant pressure.
+
+Crystals that differ by a small shear alone are few, and a fit does not see them; of each pair of
+them the stiffness that the stresses show is compared with that of the energies.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +27,10 @@ MIN_PAIRS = 12
 NET_FORCE = 0.02  # eV/Å
 NOTICEABLE = 0.15  # of a factor
 OFFSET_GPA = 1.0
+SHEARED = 0.03  # largest strain between two crystals whose stiffness is compared
+STILL = 0.02  # Å that an atom may move beside it
+SHEAR_GPA = 0.1  # a smaller error of a shear stress may be the mesh of k-points
+SHOWN = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +46,9 @@ class Audit:
         None without such pairs.
     force_error, stress_error
         Their standard errors.
+    n_shears, contradicting_shears
+        Pairs of crystals that differ by a shear alone, and those of them whose stresses and
+        energies show stiffnesses that differ by more than half.
     offset_GPa, offset_error_GPa
         Constant pressure between stress labels and energies (stress + offset fits), and its
         standard error.
@@ -49,6 +60,8 @@ class Audit:
 
     n_configurations: int
     n_pairs: int
+    n_shears: int
+    contradicting_shears: int
     force_factor: float | None
     force_error: float | None
     stress_factor: float | None
@@ -69,7 +82,10 @@ def audit(items: Sequence[LabelledConfiguration]) -> Audit:
         ),
         default=0.0,
     )
-    rows = _rows(items)
+    pairs = _pairs(items)
+    rows = [_work(items[i], items[j]) for i, j in pairs]
+    shears = [shear for i, j in pairs if (shear := _shear(items, i, j)) is not None]
+    contradicting = [shear for shear in shears if shear.contradicts]
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]} if rows else {}
     fit = _fit(columns) if len(rows) >= MIN_PAIRS else {}
     offset, offset_error = fit.get("volume", (None, None))
@@ -78,6 +94,8 @@ def audit(items: Sequence[LabelledConfiguration]) -> Audit:
     return Audit(
         n_configurations=len(items),
         n_pairs=len(rows),
+        n_shears=len(shears),
+        contradicting_shears=len(contradicting),
         force_factor=force,
         force_error=force_error,
         stress_factor=stress,
@@ -85,7 +103,7 @@ def audit(items: Sequence[LabelledConfiguration]) -> Audit:
         offset_GPa=None if offset is None else offset / GPA,
         offset_error_GPa=None if offset_error is None else offset_error / GPA,
         largest_net_force=net,
-        findings=tuple(_findings(fit, net, len(rows))),
+        findings=(*_findings(fit, net, len(rows)), *_shear_findings(contradicting, len(shears))),
     )
 
 
@@ -111,14 +129,84 @@ def _findings(fit: Mapping[str, tuple[float, float]], net: float, pairs: int) ->
     return found
 
 
-def _rows(items: Sequence[LabelledConfiguration]) -> list[dict[str, float]]:
-    """Energy difference and the parts of the work, of every pair of near configurations."""
+@dataclass(frozen=True)
+class _Shear:
+    """Two crystals that differ by a shear: numbers of the items, stiffness in GPa by both ways.
+
+    `by_energy` counts from the stress of the first: 2 (ΔE/V - σ : ε) / ε².
+    """
+
+    first: int
+    second: int
+    strain: float
+    by_stress: float
+    by_energy: float
+
+    @property
+    def contradicts(self) -> bool:
+        apart = abs(self.by_stress - self.by_energy)
+        return apart > 0.5 * abs(self.by_energy) and apart * self.strain > SHEAR_GPA
+
+    @property
+    def in_sign(self) -> bool:
+        """The energy rises, and the stress pulls along."""
+        return self.by_stress < 0.0 < self.by_energy
+
+
+def _shear(items: Sequence[LabelledConfiguration], i: int, j: int) -> _Shear | None:
+    """The pair, if it differs by a shear alone; a constant pressure then does no work.
+
+    The first is the one with less shear stress, nearer to the crystal at rest.
+    """
+    i, j = sorted((i, j), key=lambda number: _shear_stress(items[number]))
+    a, b = items[i], items[j]
+    if a.label.stress is None or b.label.stress is None:
+        return None
+    shift, strain = _between(a.configuration, b.configuration)
+    size = float(np.sqrt((strain**2).sum()))
+    moved = float(np.linalg.norm(shift, axis=1).max())
+    if moved > STILL or not 1e-3 < size < SHEARED or abs(np.trace(strain)) > 0.1 * size:
+        return None
+    volume = 0.5 * (a.configuration.volume + b.configuration.volume)
+    change = (b.label.energy - a.label.energy) / volume
+    linear = float((a.label.stress * strain).sum())
+    rise = float(((b.label.stress - a.label.stress) * strain).sum())
+    scale = size**2 * GPA
+    return _Shear(i, j, size, rise / scale, 2.0 * (change - linear) / scale)
+
+
+def _shear_stress(item: LabelledConfiguration) -> float:
+    """Size of the stress beside its pressure, eV/Å³."""
+    if item.label.stress is None:
+        return 0.0
+    pressure = np.trace(item.label.stress) / 3.0 * np.eye(3)
+    return float(np.abs(item.label.stress - pressure).max())
+
+
+def _shear_findings(shears: Sequence[_Shear], count: int) -> list[str]:
+    """One sentence, with the frames that are in most of the contradictions first."""
+    if not shears:
+        return []
+    flipped = [shear for shear in shears if shear.in_sign]
+    worst = max(flipped or shears, key=lambda s: abs(s.by_stress - s.by_energy) * s.strain)
+    often = Counter(shear.second for shear in flipped or shears)
+    frames = ", ".join(str(i) for i, _ in often.most_common(SHOWN))
+    return [
+        f"{len(shears)} of {count} pairs of sheared crystals contradict their energies, {len(flipped)} "
+        f"of them in sign: from frame {worst.first} to {worst.second} the stresses show "
+        f"{worst.by_stress:.1f} GPa and the energies {worst.by_energy:.1f} GPa. Look at the frames "
+        f"{frames}: order or sign of the shear stresses, or too coarse a mesh of k-points"
+    ]
+
+
+def _pairs(items: Sequence[LabelledConfiguration]) -> list[tuple[int, int]]:
+    """Pairs of near configurations."""
     groups: dict[tuple[str, ...], list[int]] = {}
     for i, item in enumerate(items):
         if item.label.forces is not None and all(item.configuration.pbc):
             groups.setdefault(tuple(item.configuration.symbols), []).append(i)
     pairs = {pair for group in groups.values() for pair in _near(items, group)}
-    return [_work(items[i], items[j]) for i, j in sorted(pairs)]
+    return sorted(pairs)
 
 
 def _near(items: Sequence[LabelledConfiguration], group: list[int]) -> set[tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,12 @@ from ase.build import bulk
 from fw_nnp.core.atoms import from_atoms
 from fw_nnp.core.records import LabelledConfiguration
 from fw_nnp.core.units import GPA
+from fw_nnp.exchange import load_description, read_labelled
 from fw_nnp.potentials.emt import EmtPotential
 from fw_nnp.properties.audit import audit
+
+ROOT = Path(__file__).parents[2]
+MLEARN = ROOT.parent / "shared/data/mlearn"
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +70,45 @@ def test_a_constant_offset_of_the_stress_is_found_with_its_size(items):
 def test_what_is_spoilt_is_found(items, change, word):
     findings = audit(spoilt(items, change)).findings
     assert any(word in text for text in findings), findings
+
+
+def sheared(flipped: tuple[int, ...], tmp_path) -> list[LabelledConfiguration]:
+    """Perfect crystals under shears of -1.0 to 1.0 %; the shear stress of some turned round."""
+    cells = []
+    for shear in (-0.01, -0.005, 0.0, 0.005, 0.01):
+        atoms = bulk("Al", "fcc", a=4.0, cubic=True)
+        strain = np.eye(3)
+        strain[0, 1] = strain[1, 0] = shear
+        atoms.set_cell(atoms.cell @ strain, scale_atoms=True)
+        cells.append(from_atoms(atoms))
+    made = []
+    for i, label in enumerate(EmtPotential(["Al"]).label(cells, tmp_path)):
+        stress = np.array(label.stress)
+        if i in flipped:
+            stress[[0, 1], [1, 0]] *= -1.0
+        made.append(
+            LabelledConfiguration(configuration=cells[i], label=replace(label, stress=stress))
+        )
+    return made
+
+
+def test_shear_stresses_that_contradict_the_energies_are_named(tmp_path):
+    good, bad = audit(sheared((), tmp_path)), audit(sheared((1, 3), tmp_path))
+    assert (good.n_shears > 3, good.contradicting_shears) == (True, 0)
+    assert bad.contradicting_shears > 0
+    (text,) = [text for text in bad.findings if "sheared" in text]
+    assert "frame 2 to" in text
+    assert {*text.split("frames ")[1].split(":")[0].split(", ")} == {"1", "3"}
+
+
+@pytest.mark.skipif(not MLEARN.exists(), reason="needs ../shared/data/mlearn")
+def test_the_shears_of_published_lithium_are_flagged():
+    """At 0.5 % its shear stresses have the wrong sign; the energies know better."""
+    description = load_description(ROOT / "examples/descriptions/mlearn_li.yaml")
+    items = list(read_labelled(MLEARN / "Li/training.json", description))
+    sheared_ones = [i for i in items if i.configuration.n_atoms == items[-1].configuration.n_atoms]
+    (text,) = [text for text in audit(sheared_ones[-40:]).findings if "sheared" in text]
+    assert "5 of them in sign" in text
 
 
 def test_without_pairs_nothing_is_claimed(items):
