@@ -192,9 +192,9 @@ def _shear_findings(shears: Sequence[_Shear], count: int) -> list[str]:
     often = Counter(shear.second for shear in flipped or shears)
     frames = ", ".join(str(i) for i, _ in often.most_common(SHOWN))
     return [
-        f"{len(shears)} of {count} pairs of sheared crystals contradict their energies, {len(flipped)} "
-        f"of them in sign: from frame {worst.first} to {worst.second} the stresses show "
-        f"{worst.by_stress:.1f} GPa and the energies {worst.by_energy:.1f} GPa. Look at the frames "
+        f"{len(shears)} of {count} pairs of sheared crystals contradict their energies, "
+        f"{len(flipped)} of them in sign: from frame {worst.first} to {worst.second} the stresses "
+        f"show {worst.by_stress:.1f} GPa and the energies {worst.by_energy:.1f} GPa. Look at the frames "
         f"{frames}: order or sign of the shear stresses, or too coarse a mesh of k-points"
     ]
 
