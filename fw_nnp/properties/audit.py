@@ -191,11 +191,12 @@ def _shear_findings(shears: Sequence[_Shear], count: int) -> list[str]:
     worst = max(flipped or shears, key=lambda s: abs(s.by_stress - s.by_energy) * s.strain)
     often = Counter(shear.second for shear in flipped or shears)
     frames = ", ".join(str(i) for i, _ in often.most_common(SHOWN))
+    seen = f"from frame {worst.first} to {worst.second}"
     return [
         f"{len(shears)} of {count} pairs of sheared crystals contradict their energies, "
-        f"{len(flipped)} of them in sign: from frame {worst.first} to {worst.second} the stresses "
-        f"show {worst.by_stress:.1f} GPa and the energies {worst.by_energy:.1f} GPa. Look at the frames "
-        f"{frames}: order or sign of the shear stresses, or too coarse a mesh of k-points"
+        f"{len(flipped)} of them in sign: {seen} the stresses show {worst.by_stress:.1f} GPa and "
+        f"the energies {worst.by_energy:.1f} GPa. Look at the frames {frames}: order or sign of "
+        "the shear stresses, or too coarse a mesh of k-points"
     ]
 
 
