@@ -169,7 +169,8 @@ def parse_steps(text: str, path: Path) -> list[PwStep]:
     except ElementTree.ParseError as error:
         raise OutputUnreadable(f"no complete XML: {error}", place=str(path)) from None
     if root.findtext("input/control_variables/calculation", "scf").strip() != "scf":
-        return [_step(step, path) for step in root.findall("step")]
+        threshold = _float(root.findtext("input/electron_control/conv_thr"))
+        return [_step(step, path, threshold) for step in root.findall("step")]
     output = root.find("output")
     if output is None:
         raise OutputUnreadable("the XML holds no output", place=str(path))
@@ -177,7 +178,7 @@ def parse_steps(text: str, path: Path) -> list[PwStep]:
     return [_step(output, path)]
 
 
-def _step(element: ElementTree.Element, path: Path) -> PwStep:
+def _step(element: ElementTree.Element, path: Path, threshold: float = math.inf) -> PwStep:
     structure = element.find("atomic_structure")
     if structure is None:
         raise OutputUnreadable("the XML holds no structure", place=str(path))
@@ -188,7 +189,8 @@ def _step(element: ElementTree.Element, path: Path) -> PwStep:
     stress = None
     if element.find("stress") is not None:
         stress = -_array(element, "stress", path).reshape(3, 3) * HARTREE / BOHR**3
-    said = element.findtext("scf_conv/convergence_achieved", "true")
+    said = element.findtext("scf_conv/convergence_achieved", "true")  # absent before 6.6
+    error = _float(element.findtext("scf_conv/scf_error"), 0.0)
     return PwStep(
         energy=float(_array(element, "total_energy/etot", path)[0]) * HARTREE,
         forces=forces,
@@ -196,7 +198,7 @@ def _step(element: ElementTree.Element, path: Path) -> PwStep:
         cell=BOHR * np.array([_array(structure, f"cell/a{i}", path) for i in (1, 2, 3)]),
         positions=BOHR * np.array([_array(atom, ".", path) for atom in atoms]),
         symbols=[re.sub(r"[\d_-].*", "", atom.get("name", "")) for atom in atoms],
-        converged=said.strip() == "true",
+        converged=said.strip() == "true" and not error > MAX_SCF_ERROR * threshold,
     )
 
 

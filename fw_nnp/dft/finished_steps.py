@@ -67,6 +67,9 @@ def text_of(path: Path) -> str:
 
 def pw_xml_steps(path: Path) -> list[Step]:
     """Steps of pw.x's XML, with all digits."""
+    steps = parse_steps(text_of(path), path)
+    if not steps:
+        raise OutputUnreadable("holds no self-consistent step: bands alone?", place=str(path))
     return [
         Step(
             configuration=Configuration(
@@ -79,7 +82,7 @@ def pw_xml_steps(path: Path) -> list[Step]:
             stress=step.stress,
             converged=step.converged,
         )
-        for step in parse_steps(text_of(path), path)
+        for step in steps
     ]
 
 
@@ -95,19 +98,30 @@ def pw_steps(path: Path, given: str) -> list[Step]:
     last = "\n".join(text.splitlines()[read_stdout(text).start :]) + "\n"
     images = _images(StringIO(last), "espresso-out", path)
     converged = _pw_converged(last)
-    if len(images) == 1 and given:
-        images = [_sharpened(images[0], given)]
+    if given:
+        images[0], given = _sharpened(images[0], given)
     if len(converged) != len(images):
         raise OutputUnreadable(
-            f"{len(images)} geometries and {len(converged)} energies", place=str(path)
+            f"{len(images)} geometries, but {len(converged)} self-consistent energies",
+            place=str(path),
         )
     old = create_units("2006")  # what ASE reads pw.x with
     scale = RYDBERG / old["Ry"]
     length = BOHR / old["Bohr"]
+    for number, image in enumerate(images):
+        if not (number == 0 and given):
+            _rescale(image, length, last if number else "")
     return [
         _step(image, fine, path, factors=(scale, scale / length, scale / length**3))
         for image, fine in zip(images, converged, strict=True)
     ]
+
+
+def _rescale(image: Atoms, length: float, printed: str) -> None:
+    """Multiply by `length` what ASE converted from bohr; `printed` shows what was in Å."""
+    if "CELL_PARAMETERS (angstrom)" not in printed:
+        in_angstrom = "ATOMIC_POSITIONS (angstrom)" in printed
+        image.set_cell(image.cell.array * length, scale_atoms=not in_angstrom)
 
 
 def _pw_converged(text: str) -> list[bool]:
@@ -130,20 +144,21 @@ def _number(word: str) -> float:
     return float(word.replace("D", "e").replace("d", "e"))
 
 
-def _sharpened(image: Atoms, given: str) -> Atoms:
-    """The atoms as the input states them, where it is about the same ones."""
+def _sharpened(image: Atoms, given: str) -> tuple[Atoms, str]:
+    """The atoms as the input states them, and the input, where it is about the same ones."""
     try:
         asked: Any = read(StringIO(given), format="espresso-in")
     except Exception:  # ASE does not know every input; then the output's digits must do
-        return image
+        return image, ""
     same = (
         list(asked.numbers) == list(image.numbers)
         and np.abs(asked.cell.array - image.cell.array).max() < SAME_PLACE
         and np.abs(asked.positions - image.positions).max() < SAME_PLACE
     )
-    if same:
+    if same and "angstrom" in given.lower():  # what is in bohr there, ASE has converted, too
         image.cell, image.positions = asked.cell, asked.positions
-    return image
+        return image, given
+    return image, ""
 
 
 # ---------------------------------------------------------------- VASP
