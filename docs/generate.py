@@ -202,6 +202,7 @@ Writes are acknowledged by the majority and journalled. Files (models) are in Gr
 ```python mongo
 import numpy as np
 import yaml
+from gridfs import GridFS
 from pymongo import MongoClient
 
 pad = yaml.safe_load(open("my_launchpad.yaml"))
@@ -232,6 +233,12 @@ members = [
     for id_ in piece["labels"]
 ]
 training = list(db.labels.find({{"_id": {{"$in": members}}}}))
+by_phase = {{
+    row["_id"]: row["n"]
+    for row in db.labels.aggregate([{{"$group": {{"_id": "$phase", "n": {{"$sum": 1}}}}}}])
+}}
+model = db.models.find_one({{}}, sort=[("created", -1)])
+file = GridFS(db, collection="blobs").get_last_version(model["blob"]).read()
 ```
 
 In Python with fw_nnp, `Store.labelled` streams records, `Store.blocks` arrays of many labels at

@@ -166,7 +166,7 @@ def import_(
     path: Annotated[
         Path,
         typer.Argument(
-            help="A data file, a DeePMD folder, or a folder with VASP or pw.x calculations."
+            help="A data file, a DeePMD folder, or VASP or pw.x calculations: a folder, an output."
         ),
     ],
     campaign: Annotated[str, typer.Option(help="Name under which the labels are found again.")],

@@ -83,6 +83,8 @@ def read_calculations(
 
     Parameters
     ----------
+    folder
+        Or one output.
     known
         Levels of theory to which runs may belong, those of campaigns first.
     """
@@ -110,7 +112,8 @@ def read_calculations(
         if bad:
             first = next(iter(bad))
             yield LabelError(
-                f"{len(bad)} of {len(steps)} ionic steps (step {first}: {bad[first]})",
+                f"{len(bad)} of {len(steps)} ionic steps are no labels: in step {first} "
+                f"{bad[first]}",
                 place=str(run.path),
                 error_class="scf_not_converged",
             )
@@ -152,13 +155,13 @@ def _calculation(
 def _doubt(step: Step) -> str:
     """Why a step is no label; empty where it is one."""
     if not step.converged:
-        return "its electronic cycle did not converge"
+        return "the electronic cycle did not converge"
     arrays: list[FloatArray] = [step.forces, *([] if step.stress is None else [step.stress])]
     if not all(np.isfinite(array).all() for array in arrays) or not np.isfinite(step.energy):
-        return "it holds numbers that are not finite"
+        return "some numbers are not finite"
     net = float(np.abs(step.forces.sum(axis=0)).max())
     if net > max(MAX_TOTAL_FORCE, 1e-3 * len(step.forces)):
-        return f"its forces add up to {net:.3g} eV/Å instead of zero"
+        return f"the forces add up to {net:.3g} eV/Å instead of zero"
     return ""
 
 
@@ -181,12 +184,18 @@ def find_runs(folder: Path) -> list[Run]:
     What a campaign tried before it succeeded (``attempt-1`` ...) is left out.
     """
     found = _Found()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+    files = [folder] if folder.is_file() else [p for p in folder.rglob("*") if p.is_file()]
+    for path in sorted(files):
         attempt = any(part.startswith("attempt-") for part in path.relative_to(folder).parts)
         if not attempt and (kind := _kind(path)):
             found.files.setdefault(kind, []).append(path)
     runs = [*_vasp_runs(found), *_pw_runs(found)]
     return sorted(runs, key=lambda run: run.path)
+
+
+def is_output(path: Path) -> bool:
+    """Whether a file is an output of VASP or pw.x that holds results."""
+    return _kind(path) not in (None, "pw_input")
 
 
 def _kind(path: Path) -> Kind | None:

@@ -41,7 +41,7 @@ DEFAULTS: Mapping[str, Any] = {
     "PREC": "normal", "ISMEAR": 1, "SIGMA": 0.2, "ISPIN": 1, "LREAL": False, "GGA": "--",
     "METAGGA": "--", "LASPH": False, "IVDW": 0, "LUSE_VDW": False, "LDAU": False, "LHFCALC": False,
     "ADDGRID": False, "LNONCOLLINEAR": False, "LSORBIT": False, "NUPDOWN": -1, "IDIPOL": 0,
-    "LDIPOL": False, "EFIELD": 0.0, "LMIXTAU": False,
+    "LDIPOL": False, "EFIELD": 0.0,
 }  # fmt: skip
 LISTED = ("PREC", "ENCUT", "ISMEAR", "SIGMA", "ISPIN", "LREAL", "GGA", "METAGGA", "LASPH", "IVDW",
           "LUSE_VDW", "LDAU", "LHFCALC", "ADDGRID", "LNONCOLLINEAR", "LSORBIT", "NUPDOWN",
@@ -80,7 +80,7 @@ class VaspStated:
     @cached_property
     def physics(self) -> dict[str, Any]:
         """The tags that change the answer."""
-        return _physics(self.incar)
+        return _physics(self.incar, self.species)
 
     def fits(self, theory: LevelOfTheory) -> bool:
         """Whether `theory` asks for the same; a tighter EDIFF changes no answer."""
@@ -93,7 +93,7 @@ class VaspStated:
         on_grid = self.grid is not None and self.grid.made_by(s["k_spacing"])
         return (
             (same(self.k_spacing, s["k_spacing"]) if self.k_spacing else on_grid)
-            and _alike(self.physics, _physics(asked))
+            and _alike(self.physics, _physics(asked, s["potcars"]))
             and float(self.incar.get("EDIFF", 1e-4)) <= 1.001 * float(asked.get("EDIFF", 1e-4))
             and all(_same_potcar(s["potcars"].get(e, {}), of) for e, of in self.species.items())
             and all(_same_moment(s.get("magmom", {}).get(e), of) for e, of in self.species.items())
@@ -129,8 +129,12 @@ def _rounded(value: Any) -> Any:
     return round(float(value), 8) if is_number else value
 
 
-def _physics(incar: Mapping[str, Any]) -> dict[str, Any]:
-    return {**DEFAULTS, **{k: plain(v) for k, v in incar.items() if k not in NO_PHYSICS}}
+def _physics(incar: Mapping[str, Any], potcars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What changes the answer, VASP's defaults included; PBE on PBE's POTCARs is the default."""
+    found = {**DEFAULTS, **{k: plain(v) for k, v in incar.items() if k not in NO_PHYSICS}}
+    if found["GGA"] == "pe" and all(of["title"].startswith("PAW_PBE") for of in potcars.values()):
+        found["GGA"] = DEFAULTS["GGA"]
+    return found
 
 
 def _alike(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:

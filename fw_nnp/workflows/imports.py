@@ -10,7 +10,7 @@ from typing import Any
 from fw_nnp.core.blocks import Block, blocks_of
 from fw_nnp.core.errors import FwNnpError, SpecError
 from fw_nnp.core.records import LabelledConfiguration
-from fw_nnp.dft.finished import Calculation, read_calculations
+from fw_nnp.dft.finished import Calculation, is_output, read_calculations
 from fw_nnp.dft.labeler import sha256
 from fw_nnp.exchange import foreign_theory, load_description, read_labelled
 from fw_nnp.exchange.deepmd import is_system
@@ -38,14 +38,15 @@ def import_path(
     description: Path | None,
     left_out: Callable[[FwNnpError], None],
 ) -> Imported:
-    """Import a data file, a DeePMD folder or a folder with calculations.
+    """Import a data file, a DeePMD folder, a folder with calculations or one output of them.
 
     Parameters
     ----------
     left_out
         Called with the reason for every calculation that is not imported.
     """
-    if path.is_dir() and not is_system(path):
+    of_deepmd = path.is_dir() and is_system(path)
+    if (path.is_dir() and not of_deepmd) or (path.is_file() and is_output(path)):
         return _calculations(store, path, campaign, purpose, left_out)
     meaning = load_description(description) if description else None
     theory = foreign_theory(path, meaning)
@@ -71,7 +72,8 @@ def _calculations(
             continue
         store.add_theory(found.theory)
         theories.add(found.theory.id)
-        source = {"file": str(found.path.relative_to(folder)), "sha256": sha256(found.path)}
+        name = found.path.name if folder.is_file() else str(found.path.relative_to(folder))
+        source = {"file": name, "sha256": sha256(found.path)}
         items = _counted(found.items, done)
         done.new += _add(store, items, campaign, purpose, {"source": source})
     if not done.labels:

@@ -180,3 +180,5 @@ def test_a_plain_client_can_follow_the_page(mongo_store, launchpad_file, monkeyp
     assert found["numbers"] == [13] * 4
     assert found["theory"] == DFT.settings
     assert len(found["training"]) == len(found["members"]) == found["version"]["counts"]["train"]
+    assert found["by_phase"] == {"solid": 20, "interface": 20, "liquid": 20}
+    assert found["file"] == b"weights"

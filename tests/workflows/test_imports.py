@@ -11,7 +11,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.io import write
 
-from fw_nnp.core.errors import FwNnpError, LabelConflict
+from fw_nnp.core.errors import FwNnpError, LabelConflict, SpecError
 from fw_nnp.core.records import Configuration, Frame, Label
 from fw_nnp.core.specs import EspressoSpec
 from fw_nnp.dft import theory_of
@@ -78,6 +78,17 @@ def test_runs_of_others_and_of_a_campaign_are_in_one_dataset(store, tmp_path):
     assert document["provenance"]["source"]["file"] == "good/data-file-schema.xml"
     again, _ = imported(store, tmp_path / "runs")
     assert (again.labels, again.new) == (1, 0)
+
+
+def test_one_output_is_imported_by_its_name(store, tmp_path):
+    shutil.copy(RECORDED / "good/pw.out", tmp_path / "screen.txt")
+    done, left_out = imported(store, tmp_path / "screen.txt")
+    assert (done.labels, left_out) == (1, [])
+    (document,) = store.label_documents({})
+    assert document["provenance"]["source"]["file"] == "screen.txt"
+    shutil.copy(RECORDED / "good/pw.in", tmp_path / "pw.in")
+    with pytest.raises(SpecError, match="neither extended XYZ"):
+        imported(store, tmp_path / "pw.in")
 
 
 def test_a_file_is_kept_whole_even_where_one_label_contradicts(store, tmp_path):
