@@ -193,7 +193,8 @@ server, whoever writes it. Further fields are allowed. Each record says its sche
 An `array` is `{{"shape": [...], "data": ...}}`, little-endian float64 in C order, so that every
 bit is kept. Units are eV, Å, fs and K; stress is positive in tension. An id is the hash of the
 question, never of the answer: the same configuration from two files is one record, and a second
-answer that differs by more than 0.1 meV/atom or 5 meV/Å is refused and kept in `conflicts`.
+answer that differs by more than 0.1 meV/atom, 5 meV/Å or 0.1 GPa is refused and kept in
+`conflicts`.
 Writes are acknowledged by the majority and journalled. Files (models) are in GridFS under
 `blobs`, named by their sha256.
 

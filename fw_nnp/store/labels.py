@@ -20,6 +20,7 @@ from fw_nnp.core.records import (
     LevelOfTheory,
     label_id,
 )
+from fw_nnp.core.units import GPA
 
 from .base import Document
 from .columns import Table, tables
@@ -38,6 +39,7 @@ from .shelf import BATCH, Shelf, batches
 #: Two answers to one question that differ by less are the same answer.
 ENERGY_TOLERANCE = 1e-4  # eV/atom
 FORCE_TOLERANCE = 5e-3  # eV/Å
+STRESS_TOLERANCE = 0.1  # GPa
 _COLUMNS = (
     "configuration", "theory", "trajectory", "phase", "energy",
     "forces", "stress", "cell", "positions", "numbers", "pbc",
@@ -108,8 +110,8 @@ class Labels(Shelf):
         Raises
         ------
         LabelConflict
-            A label exists and its answer differs by more than 0.1 meV/atom or 5 meV/Å; the
-            second answer is kept in the collection ``conflicts``. All others are kept first.
+            A label exists and its answer differs by more than 0.1 meV/atom, 5 meV/Å or 0.1 GPa;
+            the second answer is kept in the collection ``conflicts``. All others are kept first.
         """
         new, conflicts = 0, Conflicts()
         stream = iter(items)
@@ -262,8 +264,10 @@ class Labels(Shelf):
                 old = kept[second["_id"]]
                 difference = _disagreement(label_of(old), label_of(second), old["n_atoms"])
                 if difference:
-                    forces = second.get("forces", {}).get("data", b"")
-                    answer = digest(repr(second["energy"]), forces)
+                    arrays = (
+                        second.get(name, {}).get("data", b"") for name in ("forces", "stress")
+                    )
+                    answer = digest(repr(second["energy"]), *arrays)
                     key = f"{old['_id']}/{answer[:8]}"
                     self._documents.add("conflicts", [{**second, "_id": key, "label": old["_id"]}])
                     conflicts.found.append((old["_id"], difference))
@@ -349,4 +353,8 @@ def _disagreement(first: Label, second: Label, n_atoms: int) -> str:
         force = float(np.abs(first.forces - second.forces).max())
         if force > FORCE_TOLERANCE:
             return f"{1e3 * force:.3g} meV/Å"
+    if first.stress is not None and second.stress is not None:
+        stress = float(np.abs(first.stress - second.stress).max()) / GPA
+        if stress > STRESS_TOLERANCE:
+            return f"{stress:.3g} GPa"
     return ""

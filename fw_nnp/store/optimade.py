@@ -12,7 +12,7 @@ from typing import Any
 from fw_nnp.core.errors import SpecError
 from fw_nnp.core.registry import did_you_mean
 
-from .query import Filter
+from .query import Filter, utc
 from .schema import FIELDS
 
 PREFIX = "_fwnnp_"
@@ -49,14 +49,14 @@ def parse_optimade(text: str) -> Filter:
     except (BadRequest, NotImplementedError) as error:
         detail = str(getattr(error, "detail", error)).splitlines()[0]
         raise SpecError(f"no OPTIMADE filter: {detail}", place="--optimade") from None
-    renamed: Filter = _renamed(found)
-    return renamed
+    filter_: Filter = translated(found)
+    return filter_
 
 
-def _renamed(value: Any) -> Any:
-    """`value` with our names for the properties, at any depth."""
+def translated(value: Any) -> Any:
+    """`value` with our names for the properties and times as times, at any depth."""
     if isinstance(value, list):
-        return [_renamed(one) for one in value]
+        return [translated(one) for one in value]
     if not isinstance(value, dict):
         return value
     result: Filter = {}
@@ -64,11 +64,26 @@ def _renamed(value: Any) -> Any:
         if key == "nelements" and set(inner) == {"$eq"}:
             result["elements"] = {"$size": inner["$eq"]}
         elif key.startswith("$"):
-            result[key] = _renamed(inner)
+            result[key] = translated(inner)
         else:
             first, dot, rest = key.partition(".")
-            result[_name(first) + dot + rest] = inner
+            name = _name(first)
+            result[name + dot + rest] = _times(inner) if FIELDS[name].of == "time" else inner
     return result
+
+
+def _times(value: Any) -> Any:
+    """OPTIMADE writes times as texts (RFC 3339), which no time in MongoDB equals."""
+    if isinstance(value, dict):
+        return {key: _times(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_times(inner) for inner in value]
+    try:
+        return utc(value) if isinstance(value, str) else value
+    except ValueError:
+        raise SpecError(
+            f"'{value}' is no time", place="--optimade", remedy="write it like 2026-01-31T00:00:00Z"
+        ) from None
 
 
 def _name(key: str) -> str:

@@ -141,13 +141,13 @@ def _number(text: str) -> float:
     return number
 
 
-def _utc(text: str) -> datetime:
+def utc(text: str) -> datetime:
     """An ISO date or time; UTC where it names no zone."""
     time = datetime.fromisoformat(text)
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-_READ: Mapping[str, Callable[[str], Any]] = {"integer": _integer, "number": _number, "time": _utc}
+_READ: Mapping[str, Callable[[str], Any]] = {"integer": _integer, "number": _number, "time": utc}
 
 
 def _together(conditions: list[Filter]) -> Filter:
@@ -180,7 +180,7 @@ def _json_filter(text: str) -> Filter:
 
 def _time_of(value: dict[str, Any]) -> Any:
     """``{"$date": "2026-01-31T12:00:00Z"}`` is a time, as in MongoDB's extended JSON."""
-    return _utc(str(value["$date"])) if set(value) == {"$date"} else value
+    return utc(str(value["$date"])) if set(value) == {"$date"} else value
 
 
 def _keys(value: Any) -> Iterable[str]:

@@ -181,3 +181,31 @@ def test_the_indexed_question_is_the_same_question(question):
     assert "code" not in asked
     found = {d["_id"] for d in documents if matches(asked, d)}
     assert found == {f"lbl-{digit}" for digit in QUESTIONS[question]}
+
+
+def test_optimade_s_filters_are_translated():
+    """What the optional package makes of a filter, in our names and types."""
+    from fw_nnp.store.optimade import translated
+
+    theirs = {
+        "$and": [
+            {"elements": {"$in": ["Al"]}},
+            {"nsites": {"$lt": 64}},
+            {"nelements": {"$eq": 2}},
+            {"$or": [{"_fwnnp_max_force": {"$lt": 5}}, {"_fwnnp_phase": {"$eq": "liquid"}}]},
+            {"_fwnnp_created": {"$gt": "2026-01-31T00:00:00Z"}},
+        ]
+    }
+    assert translated(theirs) == {
+        "$and": [
+            {"elements": {"$in": ["Al"]}},
+            {"n_atoms": {"$lt": 64}},
+            {"elements": {"$size": 2}},
+            {"$or": [{"max_force": {"$lt": 5}}, {"phase": {"$eq": "liquid"}}]},
+            {"created": {"$gt": datetime(2026, 1, 31, tzinfo=UTC)}},
+        ]
+    }
+    with pytest.raises(SpecError, match="did you mean '_fwnnp_phase'"):
+        translated({"_fwnnp_phas": {"$eq": "liquid"}})
+    with pytest.raises(SpecError, match="is no time"):
+        translated({"_fwnnp_created": {"$gt": "yesterday"}})

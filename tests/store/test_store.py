@@ -101,6 +101,9 @@ def test_two_answers_conflict_and_both_are_kept(store: Store) -> None:
     (kept,) = store.labelled({})
     assert kept.label.energy == -10.0
     assert store.count_conflicts() == 1
+    squeezed = replace(label(one), stress=-label(one).stress)
+    with pytest.raises(LabelConflict, match="GPa"):
+        store.add_labels([(one, squeezed)], campaign="a", purpose="training")
 
 
 def test_same_configuration_at_two_theories_is_two_labels(store: Store) -> None:
