@@ -85,7 +85,7 @@ def _frames(block: Any, names: Mapping[Any, str]) -> Iterator[FileFrame]:
     absent = _not_computed(block, energy)
     cell, trajectory, phase = (column(name) for name in ("cell", "trajectory", "phase"))
     pbc = [bool(axis) for axis in block.attrs.get("pbc", [cell is not None] * 3)]
-    for i, positions in enumerate(block["coordinates"]):
+    for i, positions in enumerate(block["coordinates"][()]):
         if absent[i]:
             continue
         yield FileFrame(
