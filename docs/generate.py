@@ -51,10 +51,10 @@ def file_description() -> str:
         FileDescription,
         "The description of a data file",
         "fw_nnp reads labelled configurations from extended XYZ, HDF5 in ANI style, mlearn and "
-        "pymatgen JSON, DeePMD folders and ASE databases, also from .gz, .bz2, .xz and .zip; it "
-        "knows them by their content. HDF5 and JSON files of others do not say their units, nor "
-        "the sign and order of their stress. A small YAML file says it; `examples/descriptions/` "
-        "has some. Extended XYZ files and ASE databases are taken in ASE's conventions unless "
+        "pymatgen JSON, DeePMD folders, ASE databases and trajectories, also from .gz, .bz2, .xz "
+        "and .zip; it knows them by their content. HDF5 and JSON files of others do not say their "
+        "units, nor the sign and order of their stress. A small YAML file says it; `examples/descriptions/` "
+        "has some. Extended XYZ and ASE's own files are taken in ASE's conventions unless "
         "described otherwise. What is described must then be in every frame.\n\n"
         "In extended XYZ, ASE databases and pymatgen JSON the labels are found under the names "
         "that are in use: `energy` or `free_energy`, `force` or `forces`, `stress`, `virial` or "

@@ -9,6 +9,7 @@ one set of rules can explain get the roundest of these rules, in the form that a
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -129,11 +130,16 @@ class Group:
 
 
 def theories_of(stated: Sequence[Stated], known: Sequence[LevelOfTheory]) -> list[LevelOfTheory]:
-    """The level of theory of each calculation: a known one, or one that the files state."""
+    """The level of theory of each calculation: a known one, or one that the files state.
+
+    Where several known ones fit, that of most of the calculations counts, of equals the first.
+    """
+    fitting = [[k for k, theory in enumerate(known) if one.fits(theory)] for one in stated]
+    votes = Counter(k for choices in fitting for k in choices)
     found = {
-        i: theory
-        for i, one in enumerate(stated)
-        if (theory := next((theory for theory in known if one.fits(theory)), None))
+        i: known[min(choices, key=lambda k: (-votes[k], k))]
+        for i, choices in enumerate(fitting)
+        if choices
     }
     groups: list[Group] = []
     for i, one in enumerate(stated):

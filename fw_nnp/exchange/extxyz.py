@@ -14,6 +14,7 @@ from typing import TextIO
 
 from ase import Atoms
 from ase.io.extxyz import key_val_dict_to_str, read_xyz
+from ase.io.trajectory import Trajectory
 
 from fw_nnp.core.records import FloatArray, LabelledConfiguration
 
@@ -26,7 +27,7 @@ def read(path: Path, meaning: FileDescription) -> Iterator[FileFrame]:
     """Frames of an extxyz file, one at a time."""
     with path.open(encoding="utf-8") as stream:
         for text in _frame_texts(stream):
-            yield _frame(next(iter(read_xyz(StringIO(text), index=0))), meaning)
+            yield frame_of(next(iter(read_xyz(StringIO(text), index=0))), meaning)
 
 
 def _frame_texts(stream: TextIO) -> Iterator[str]:
@@ -43,7 +44,15 @@ def _frame_texts(stream: TextIO) -> Iterator[str]:
         yield header + "".join(lines)
 
 
-def _frame(atoms: Atoms, meaning: FileDescription) -> FileFrame:
+def read_trajectory(path: Path, meaning: FileDescription) -> Iterator[FileFrame]:
+    """Frames of ASE's binary trajectories (.traj), which hold the same in another way."""
+    with Trajectory(str(path)) as frames:
+        for atoms in frames:
+            yield frame_of(atoms, meaning)
+
+
+def frame_of(atoms: Atoms, meaning: FileDescription) -> FileFrame:
+    """What ASE read of one frame."""
     results = atoms.calc.results if atoms.calc else {}
     found = {**atoms.arrays, **atoms.info, **results}
 

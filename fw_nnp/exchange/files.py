@@ -24,6 +24,7 @@ Writer = Callable[[Path, Iterable[LabelledConfiguration]], int]
 
 READERS: Mapping[str, Reader] = {
     "extxyz": extxyz.read,
+    "ase-trajectory": extxyz.read_trajectory,
     "hdf5": hdf5.read,
     "mlearn": mlearn.read,
     "ase-db": asedb.read,
@@ -60,8 +61,9 @@ def read_labelled(
     Parameters
     ----------
     path
-        Extended XYZ, HDF5 in ANI style, mlearn or pymatgen JSON, an ASE database or a folder
-        of DeePMD systems; known by its content, and read from .gz, .bz2, .xz and .zip, too.
+        Extended XYZ, HDF5 in ANI style, mlearn or pymatgen JSON, an ASE database or trajectory,
+        or a folder of DeePMD systems; known by its content, and read from .gz, .bz2, .xz and
+        .zip, too.
     description
         Units, signs and species. Needed for HDF5 of others and for mlearn JSON; what it
         describes must then be in every frame.
@@ -204,7 +206,7 @@ def _meaning(file: Path, path: Path, description: FileDescription | None) -> Fil
     if description is not None:
         return description
     name = file_format(file, path)
-    if name in ("extxyz", "ase-db", "deepmd"):
+    if name in ("extxyz", "ase-trajectory", "ase-db", "deepmd"):
         return ASE_UNITS
     inside = {"hdf5": hdf5, "mlearn": mlearn, "pymatgen": pymatgen_json}[name]
     embedded: FileDescription | None = inside.embedded_description(file)
@@ -237,12 +239,14 @@ def file_format(file: Path, path: Path) -> str:
         return "hdf5"
     if head.startswith(b"SQLite format 3\0"):
         return "ase-db"
+    if head.startswith(b"- of UlmASE-Trajectory"):
+        return "ase-trajectory"
     if head.lstrip().startswith((b"[", b"{")):
         return "mlearn" if _mlearn_like(head, file) else "pymatgen"
     if head.split(b"\n", 1)[0].strip().isdigit():
         return "extxyz"
     raise SpecError(
-        "neither extended XYZ, HDF5, mlearn or pymatgen JSON, DeePMD nor an ASE database",
+        "neither extended XYZ, HDF5, mlearn or pymatgen JSON, DeePMD nor a file of ASE",
         place=str(path),
         remedy="convert it with ase, for example `ase convert FILE out.extxyz`",
     )

@@ -187,6 +187,14 @@ def test_an_ase_database_with_and_without_stress(copper, tmp_path):
     assert (bare.label.energy, bare.label.forces) == (-3.0, None)
 
 
+def test_a_trajectory_of_ase(copper, tmp_path):
+    write(tmp_path / "a.traj", [copper, squeezed(2)])
+    first, second = read_labelled(tmp_path / "a.traj")
+    np.testing.assert_array_equal(first.label.stress, copper.get_stress(voigt=False))
+    np.testing.assert_array_equal(first.configuration.positions, copper.positions)
+    assert second.label.energy == squeezed(2).get_potential_energy()
+
+
 # ---------------------------------------------------------------- HDF5 in ANI style
 
 ANI_1X = FileDescription(
