@@ -223,12 +223,13 @@ def _kind(path: Path) -> Kind | None:
 
 def _vasp_runs(found: _Found) -> Iterator[Run]:
     """An OUTCAR counts where no vasprun.xml beside it ends with the same energy."""
+    both = {path.parent for path in found.of("outcar")}
     energies: dict[Path, list[float]] = {}
     for path in found.of("vasprun"):
         yield Run(path=path, kind="vasprun")
-        energies.setdefault(path.parent, []).append(
-            _last_number(path, rb'<i name="e_fr_energy">\s*(\S+)\s*</i>')
-        )
+        if path.parent in both:
+            energy = _last_number(path, rb'<i name="e_fr_energy">\s*(\S+)\s*</i>')
+            energies.setdefault(path.parent, []).append(energy)
     for path in found.of("outcar"):
         mine = _last_number(path, rb"free  energy   TOTEN\s*=\s*(\S+)")
         if not any(abs(mine - energy) < 1e-3 for energy in energies.get(path.parent, [])):

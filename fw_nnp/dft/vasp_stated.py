@@ -262,7 +262,7 @@ def stated_by_outcar(head: str, path: Path) -> VaspStated:
     """What an OUTCAR says before its first electronic step."""
     incar: dict[str, Any] = {}
     for name in LISTED:
-        found = re.search(rf"^\s*{name}\s*=\s*([^\s;]+)", head, re.MULTILINE)
+        found = re.search(rf"\b{name}\s*=\s*([^\s;]+)", head)
         if found:
             incar[name] = plain(found[1])
     echo = re.search(r"^ INCAR:\n((?:.*=.*\n)+)", head, re.MULTILINE)
