@@ -21,21 +21,11 @@ from .vasp_actions import NUMERICAL, RESOURCE
 from .vasp_input import LEFT_OUT
 
 # How atoms move, what is printed, where the k-points are: no part of the answer for one geometry.
-NO_PHYSICS = {
-    *NUMERICAL,
-    *RESOURCE,
-    *LEFT_OUT,
-    "SYSTEM",
-    "NSW",
-    "IBRION",
-    "ISIF",
-    "NFREE",
-    "ICHARG",
-}
+NO_PHYSICS = {*NUMERICAL, *RESOURCE, *LEFT_OUT, "SYSTEM", "NSW", "IBRION", "ISIF", "NFREE"}
 NO_PHYSICS |= {"KSPACING", "KGAMMA", "MDALGO", "SMASS", "TEBEG", "TEEND", "NBLOCK", "KBLOCK"}
 NO_PHYSICS |= {"PSTRESS", "PMASS", "LANGEVIN_GAMMA", "LANGEVIN_GAMMA_L", "ANDERSEN_PROB", "NWRITE"}
-NO_PHYSICS |= {"LVHAR", "EMIN", "EMAX", "LOPTICS", "LMAXMIX", "LASYNC", "IWAVPR", "RWIGS"}
-NO_PHYSICS |= {"LSORBIT_PRINT", "ISYM", "RANDOM_SEED", "APACO", "NPACO", "LCLIMB", "ROPT"}
+NO_PHYSICS |= {"LVHAR", "EMIN", "EMAX", "LOPTICS", "LMAXMIX", "LMIXTAU", "LASYNC", "IWAVPR", "ROPT"}
+NO_PHYSICS |= {"RANDOM_SEED", "APACO", "NPACO", "LHYPERFINE", "ICHARG", "RWIGS", "ENMAX"}
 # VASP's own values of what does belong to it.
 DEFAULTS: Mapping[str, Any] = {
     "PREC": "normal", "ISMEAR": 1, "SIGMA": 0.2, "ISPIN": 1, "LREAL": False, "GGA": "--",
