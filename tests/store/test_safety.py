@@ -250,18 +250,26 @@ def test_a_writer_killed_at_any_moment_leaves_no_half_record(mongo_store, launch
 
 @pytest.mark.engines
 def test_two_writers_and_ten_readers_at_once(mongo_store):
-    """Readers see whole records only; two writers of the same labels make each of them once."""
+    """Readers see whole records only, and never fewer than before; two writers of the same labels
+    and versions make each of them once."""
     from concurrent.futures import ThreadPoolExecutor
 
     made = [block(50, seed=seed) for seed in range(6)]
     known = {id_ for b in made for id_ in b.label_ids}
 
-    def write_all(_: int) -> int:
-        return mongo_store.add_blocks(made, campaign="a", purpose="training", sampler="made")
+    def write_all(i: int) -> int:
+        new = mongo_store.add_blocks(made, campaign="a", purpose="training", sampler="made")
+        for one in made if i else reversed(made):
+            mongo_store.freeze_dataset("a", theories=[DFT.id], split={"train": one.label_ids})
+        return new
 
     def read_all(_: int) -> int:
         seen = 0
         for _ in range(5):
+            before, seen = seen, 0
+            for version in mongo_store.versions("a"):
+                train = mongo_store.dataset_part(version["_id"], "train")
+                assert len(train) == version["counts"]["train"]
             for found in mongo_store.blocks({"campaign": "a"}):
                 assert set(found.label_ids) <= known
                 for c, t, id_ in zip(
@@ -269,6 +277,7 @@ def test_two_writers_and_ten_readers_at_once(mongo_store):
                 ):
                     assert label_id(c, t) == id_
                 seen += len(found)
+            assert seen >= before
         return seen
 
     with ThreadPoolExecutor(12) as pool:
@@ -277,3 +286,5 @@ def test_two_writers_and_ten_readers_at_once(mongo_store):
         assert sum(f.result() for f in writing) == 300
         assert all(f.result() >= 0 for f in reading)
     assert problems(mongo_store) == ""
+    assert read_all(0) == 300
+    assert [v["version"] for v in mongo_store.versions("a")] == [1, 2, 3, 4, 5, 6]
