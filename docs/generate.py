@@ -119,6 +119,22 @@ AND _fwnnp_max_force < 5`. Its `id`, `elements`, `nelements`, `nsites` and
 `--count` only counts; `--histogram pressure` draws a distribution in the terminal; `--fields`,
 `--limit`, `--json` and `--csv` say what is printed and how.
 
+## The same in Python
+
+```python mongo
+from pathlib import Path
+
+from fw_nnp.services.launchpad import connect
+from fw_nnp.store.mongo import MongoDocuments
+from fw_nnp.store.query import parse_query
+from fw_nnp.store.store import Store
+
+store = Store(MongoDocuments(connect(Path("my_launchpad.yaml")).db))
+n = store.count_labels(parse_query("Al phase=liquid"))
+for item in store.labels("Al phase=liquid max_force<5"):
+    forces, positions = item.label.forces, item.configuration.positions
+```
+
 ## Fields
 
 They are fields of the documents in the collection `labels`, so a plain MongoDB client can use
@@ -242,8 +258,8 @@ model = db.models.find_one({{}}, sort=[("created", -1)])
 file = GridFS(db, collection="blobs").get_last_version(model["blob"]).read()
 ```
 
-In Python with fw_nnp, `Store.labelled` streams records, `Store.blocks` arrays of many labels at
-once, and `fw_nnp.store.cache` packs a dataset part into one memory-mapped file.
+In Python with fw_nnp, `Store.labels` streams records ([queries](query.md)), `Store.blocks` arrays
+of many labels at once, and `fw_nnp.store.cache` packs a dataset part into one memory-mapped file.
 
 ## Keeping it
 

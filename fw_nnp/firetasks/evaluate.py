@@ -138,7 +138,7 @@ def _low_labels(store: Store, theory: str, items: Sequence[LabelledConfiguration
     ids = [item.configuration.id for item in items]
     found = {
         item.configuration.id: item.label
-        for item in store.labelled({"configuration": {"$in": ids}, "theory": theory})
+        for item in store.labels({"configuration": {"$in": ids}, "theory": theory})
     }
     return [found[i] for i in ids]
 

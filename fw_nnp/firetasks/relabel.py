@@ -72,7 +72,7 @@ def compute_reference(context: Context, parameters: Mapping[str, Any]) -> dict[s
         _relabel(context, ids, purpose="reference")
         found = {
             item.configuration.id: item.label
-            for item in context.store.labelled({"configuration": {"$in": ids}, "theory": theory})
+            for item in context.store.labels({"configuration": {"$in": ids}, "theory": theory})
         }
         missing = [i for i in ids if i not in found]
         if missing:

@@ -25,7 +25,7 @@ def select(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """
     spec, store = context.spec, context.store
     low = context.result("plan")["low_theory"]
-    pool = list(store.labelled({"campaign": context.campaign, "theory": low, "purpose": "pool"}))
+    pool = list(store.labels({"campaign": context.campaign, "theory": low, "purpose": "pool"}))
     frames = store.frames_of([item.configuration.id for item in pool])
     always = _always(spec)
     wanted = [frame.configuration.id for frame in frames if frame.trajectory in always]

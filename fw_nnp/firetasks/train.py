@@ -113,7 +113,7 @@ def _pool(
     }
     held_out = context.result("select")["parts"]
     validation, test = set(held_out["validation"]), set(held_out["test"])
-    pool = list(store.labelled(filter_))
+    pool = list(store.labels(filter_))
     how: str = context.spec.dataset.split_by
     names = [i.trajectory if how == "trajectory" else i.configuration.id for i in pool]
     near = how == "near_duplicates"

@@ -208,7 +208,7 @@ class Datasets(Labels):
 
     def labelled_of(self, label_ids: Sequence[str]) -> list[LabelledConfiguration]:
         """The labels of these ids that are there, in slices of that order."""
-        return [i for batch in batches(label_ids) for i in self.labelled({"_id": {"$in": batch}})]
+        return [i for batch in batches(label_ids) for i in self.labels({"_id": {"$in": batch}})]
 
     def diff(self, first: str, second: str) -> dict[str, Any]:
         """What the second version has that the first has not, and what changed its part."""

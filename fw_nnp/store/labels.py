@@ -32,7 +32,7 @@ from .documents import (
     labelled_of,
     theory_document,
 )
-from .query import Filter, with_indexes
+from .query import Filter, parse_query, with_indexes
 from .schema import PHASES
 from .shelf import BATCH, Shelf, batches
 
@@ -215,8 +215,15 @@ class Labels(Shelf):
         """Stream label documents that match, as MongoDB holds them."""
         return self._documents.find("labels", self._indexed(filter_), fields=fields)
 
-    def labelled(self, filter_: Mapping[str, Any]) -> Iterator[LabelledConfiguration]:
-        """Stream configurations with their labels, in the order of the label ids."""
+    def labels(self, query: str | Mapping[str, Any]) -> Iterator[LabelledConfiguration]:
+        """Stream configurations with their labels, in the order of the label ids.
+
+        Parameters
+        ----------
+        query
+            A text as `fw-nnp query` takes it, ``Al phase=liquid max_force<5``, or a MongoDB filter.
+        """
+        filter_ = parse_query(query) if isinstance(query, str) else query
         for document in self._documents.find("labels", self._indexed(filter_), sort="_id"):
             yield labelled_of(document)
 

@@ -71,7 +71,7 @@ def test_a_sabotaged_campaign_ends_with_true_reasons(allowed, tmp_path, monkeypa
     assert 0 < len(failed) < selected["n_selected"]
     assert sum(store.dataset("vasp")["counts"].values()) == selected["n_selected"] - len(failed)
     assert {record["error_class"] for record in failed} <= {"tet", "tetirr"}
-    elsewhere = list(store.labelled({"campaign": "vasp", "purpose": "changed theory"}))
+    elsewhere = list(store.labels({"campaign": "vasp", "purpose": "changed theory"}))
     if allowed == "never":
         assert elsewhere == []
         assert all("ISMEAR = 0" in record["reason"] for record in failed)

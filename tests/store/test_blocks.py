@@ -57,7 +57,7 @@ def test_blocks_come_back_to_the_last_bit(store):
     streamed = [b.row(k) for b in store.blocks({"campaign": "a"}) for k in range(len(b))]
     assert len(streamed) == 55
     assert all(same(item, rows[item.label.id]) for item in streamed)
-    assert all(same(item, rows[item.label.id]) for item in store.labelled({}))
+    assert all(same(item, rows[item.label.id]) for item in store.labels({}))
     assert {f.configuration.id for f in store.frames({})} == {
         item.configuration.id for item in rows.values()
     }

@@ -36,7 +36,7 @@ def fill(store):
 def test_rows_come_back_to_the_last_bit_in_the_order_of_ids(store, cache):
     fill(store)
     cached = packed_query(store, {}, cache)
-    kept = list(store.labelled({}))
+    kept = list(store.labels({}))
     assert cached.label_ids == [item.label.id for item in kept]
     assert len(cached) == len(kept) == 40
     for mine, item in zip(cached, kept, strict=True):

@@ -166,14 +166,33 @@ def test_counting_the_headline_query_looks_at_no_label(mongo_store, launchpad):
 # ---------------------------------------------------------------- the page
 
 
+def followed(page: str) -> dict:
+    """What the block of a reference page leaves, run as it stands."""
+    text = (ROOT / "docs/reference" / page).read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python mongo\n(.*?)```", text, re.DOTALL)
+    found: dict = {}
+    exec(compile(code, page, "exec"), found)
+    return found
+
+
+@pytest.mark.engines
+def test_python_can_follow_the_page_of_queries(mongo_store, launchpad_file, monkeypatch):
+    fill(mongo_store)
+    monkeypatch.chdir(launchpad_file.parent)
+    found = followed("query.md")
+    assert found["n"] == 20
+    assert found["forces"].shape == found["positions"].shape == (4, 3)
+    liquid = [item.label.id for item in mongo_store.labels("Al phase=liquid")]
+    same = mongo_store.labels({"phase": "liquid", "elements": "Al"})
+    assert liquid == [item.label.id for item in same]
+    assert len(liquid) == 20
+
+
 @pytest.mark.engines
 def test_a_plain_client_can_follow_the_page(mongo_store, launchpad_file, monkeypatch):
     fill(mongo_store)
     monkeypatch.chdir(launchpad_file.parent)
-    page = (ROOT / "docs/reference/store.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python mongo\n(.*?)```", page, re.DOTALL)
-    found: dict = {}
-    exec(compile(code, "store.md", "exec"), found)
+    found = followed("store.md")
     found["client"].close()
     assert found["n"] == 60
     assert found["forces"].shape == found["positions"].shape == (4, 3)

@@ -45,7 +45,7 @@ def test_arrays_come_back_to_the_last_bit(store: Store) -> None:
     one = frame(1)
     store.add_frames([one], campaign="a")
     store.add_labels([(one, label(one))], campaign="a", purpose="training")
-    (back,) = store.labelled({"campaign": "a"})
+    (back,) = store.labels({"campaign": "a"})
     assert back.configuration.id == one.configuration.id
     assert np.array_equal(back.configuration.positions, one.configuration.positions)
     assert np.array_equal(back.configuration.cell, one.configuration.cell)
@@ -98,7 +98,7 @@ def test_two_answers_conflict_and_both_are_kept(store: Store) -> None:
     store.add_labels([(one, within)], campaign="a", purpose="training")
     with pytest.raises(LabelConflict, match="25 meV/atom"):
         store.add_labels([(one, label(one, energy=-10.1))], campaign="a", purpose="training")
-    (kept,) = store.labelled({})
+    (kept,) = store.labels({})
     assert kept.label.energy == -10.0
     assert store.count_conflicts() == 1
     squeezed = replace(label(one), stress=-label(one).stress)
