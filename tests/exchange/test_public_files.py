@@ -22,7 +22,13 @@ from ase.io import write
 
 from fw_nnp.core.errors import SpecError
 from fw_nnp.core.units import GPA, HARTREE
-from fw_nnp.exchange import FileDescription, StressDescription, foreign_theory, read_labelled
+from fw_nnp.exchange import (
+    FileDescription,
+    StressDescription,
+    foreign_theory,
+    load_description,
+    read_labelled,
+)
 
 EV = FileDescription(energy="eV", length="Å", forces="eV/Å")
 
@@ -197,12 +203,8 @@ def test_a_trajectory_of_ase(copper, tmp_path):
 
 # ---------------------------------------------------------------- HDF5 in ANI style
 
-ANI_1X = FileDescription(
-    energy="Ha",
-    length="Å",
-    forces="Ha/Å",
-    names={"energy": "wb97x_dz.energy", "forces": "wb97x_dz.forces"},
-)
+DESCRIPTIONS = Path(__file__).parents[2] / "examples/descriptions"
+ANI_1X = load_description(DESCRIPTIONS / "ani_1x.yaml")
 
 
 def test_groups_of_molecules_with_gaps_as_in_ani_1x(tmp_path, caplog):
@@ -368,6 +370,9 @@ def test_structures_without_energies_say_what_they_have(copper, tmp_path):
     assert "uncorrected_total_energy" in refused(tmp_path / "a.json", bare).message
     named = bare.model_copy(update={"names": {"energy": "uncorrected_total_energy"}})
     assert labelled(tmp_path / "a.json", named).label.energy == numbers["energy"]
+    mptrj |= {"force": numbers["forces"], "stress": numbers["stress"]}
+    (tmp_path / "a.json").write_text(json.dumps({"mp-30": {"mp-30-0-1": mptrj}}))
+    checked(labelled(tmp_path / "a.json", load_description(DESCRIPTIONS / "mptrj.yaml")), copper)
 
 
 # ---------------------------------------------------------------- packed files
