@@ -37,18 +37,21 @@ def is_system(path: Path) -> bool:
 def read(path: Path, meaning: FileDescription) -> Iterator[FileFrame]:
     """Frames of all systems below `path`, in the order of their paths."""
     for file in sorted(path.rglob("type.raw")):
-        yield from _system(file.parent)
+        yield from _system(file.parent, path)
 
 
-def _system(folder: Path) -> Iterator[FileFrame]:
+def _system(folder: Path, root: Path) -> Iterator[FileFrame]:
     types = np.loadtxt(folder / "type.raw", dtype=int, ndmin=1)
-    if not (folder / "type_map.raw").exists():
+    above = [place for place in folder.parents if root in (place, *place.parents)]
+    maps = [place / "type_map.raw" for place in (folder, *above)]  # one may serve all systems
+    names = next((file for file in maps if file.exists()), None)
+    if names is None:
         raise SpecError(
             "no type_map.raw: the elements are not known",
             place=str(folder),
             remedy="write one element per line into it, in the order of the types",
         )
-    known = (folder / "type_map.raw").read_text().split()
+    known = names.read_text().split()
     periodic = not (folder / "nopbc").exists()
     parts = sorted(folder.glob("set.*")) or [folder]  # a folder of texts has no sets
     for part in parts:
