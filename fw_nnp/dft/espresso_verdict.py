@@ -36,11 +36,11 @@ def diagnose_espresso(outputs: Outputs, done: Sequence[str] = ()) -> Diagnosis:
     """
     stdout = _last_run(outputs.of("pw_stdout"))
     text = stdout.text if stdout else ""
-    doubt = _doubt(outputs, stdout)
+    doubt, result = _doubt(outputs, stdout)
     if doubt is None:
         xml = outputs.last("pw_xml") or outputs.last("pw_old_xml")
         proof = Evidence(file=xml.name if xml else "", text="converged, forces and stress proved")
-        return Diagnosis(error_class="ok", evidence=proof, code="espresso")
+        return Diagnosis(error_class="ok", evidence=proof, code="espresso", result=result)
     symptom = _row(doubt)
     action = next_action(symptom, done, text)
     return Diagnosis(
@@ -102,8 +102,8 @@ def _started(text: str) -> tuple[int, ...]:
     return (int(year), months.index(month.lower()), int(day), *map(int, clock))
 
 
-def _doubt(outputs: Outputs, stdout: Output | None) -> Doubt | None:
-    """The reason why the run is no success; None where it is proved to be one."""
+def _doubt(outputs: Outputs, stdout: Output | None) -> tuple[Doubt | None, PwResult | None]:
+    """The reason why the run is no success, None where it is proved to be one; its XML."""
     log = read_stdout(stdout.text) if stdout else None
     result: PwResult | None = None
     failure: LabelError | None = None
@@ -114,13 +114,13 @@ def _doubt(outputs: Outputs, stdout: Output | None) -> Doubt | None:
         except LabelError as error:
             failure = error
     if log and stdout and _proved(log, result, outputs):
-        return _quality(log, result, stdout, xml)
+        return _quality(log, result, stdout, xml), result
     found = _symptom(outputs, stdout, log) or _self_consistency(log, stdout, failure)
     if found is not None:
-        return found
+        return found, None
     if log is None or stdout is None or not log.finished:
-        return _unfinished(stdout, outputs)
-    return _shortfall(log, stdout, xml, result, failure)
+        return _unfinished(stdout, outputs), None
+    return _shortfall(log, stdout, xml, result, failure), None
 
 
 def _proved(log: PwLog, result: PwResult | None, outputs: Outputs) -> bool:
