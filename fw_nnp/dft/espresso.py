@@ -22,7 +22,7 @@ from .espresso_repairs import EspressoRepairs
 from .espresso_verdict import diagnose_espresso
 from .labeler import LOG, ProgramLabeler, corrections, require_periodic, require_version, sha256
 from .outputs import find_outputs
-from .theory import Pseudopotential, pseudopotentials, require_elements, theory_of
+from .theory import Pseudopotential, pseudopotentials, require_elements, resolved, theory_of
 from .verdict import Diagnosis, Repairs, as_error
 
 NO_MOMENT = 0.05  # μB per atom: a magnetic start that ended in the non-magnetic solution
@@ -168,6 +168,7 @@ def espresso_labeler(
         raise SpecError(
             "no program pw.x was given", place="programs", remedy="pass programs={'pw': [...]}"
         )
+    spec = resolved(spec, base=base)
     return EspressoLabeler(
         spec=spec,
         theory=theory_of(spec, base=base),

@@ -64,6 +64,7 @@ class VaspLabeler(ProgramLabeler):
             incar=settings["incar"],
             k_spacing=settings["k_spacing"],
             magmom=settings.get("magmom", {}),
+            hubbard=settings.get("hubbard", {}),
             potcars=self.potcars,
         )
 
