@@ -187,6 +187,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
             r"Use pencil decomposition",
             r"Too few bands for required ndiag",
             r"^\s*some nodes have no k-points",
+            r"invalid number of (?:pools|band groups|images|procs|parallelization)",
         ),
         ladder=(
             Action(
