@@ -252,7 +252,7 @@ FORCE_QUALITY = Symptom(
 )
 TRUNCATED = Symptom(
     error_class="truncated",
-    patterns=(),
+    patterns=(r"fw_nnp: ended by signal \d+",),
     ladder=(RERUN,),
     advice="was pw.x killed? look into its standard error",
 )

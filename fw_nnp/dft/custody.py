@@ -32,6 +32,7 @@ SILENT_STEPS = 10.0  # ... or so many times the longest pause before, where that
 LOOK = 2.0  # s between two looks at the output
 LAUNCHERS = ("mpirun", "mpiexec", "mpiexec.hydra", "srun", "aprun", "jsrun", "prun")
 FROZEN = "ended as frozen"
+BY_SIGNAL = "ended by signal"
 PR_SET_PDEATHSIG = 1
 
 # Loaded here, because a child between fork and exec must not import anything.
@@ -220,6 +221,13 @@ class ProgramJob(Job):
         if not _waited(program, max(0.0, self._saved_by - time.monotonic())):
             _end_group(program)
 
+    def note_signal(self, folder: Path) -> None:
+        """Say in its standard error that a signal ended the program; it could not itself."""
+        code = self.running.returncode if self.running else None
+        if code is not None and code < 0:
+            with (folder / self.stderr).open("a") as err:
+                err.write(f"fw_nnp: {BY_SIGNAL} {-code} ({signal.Signals(-code).name})\n")
+
     def never_ran(self, folder: Path) -> bool:
         """True where the program ended by itself before its banner."""
         code = self.running.returncode if self.running else None
@@ -248,6 +256,7 @@ class _Ended(ErrorHandler):
     def check(self, directory: str | Path = "./") -> bool:
         self.job.leave()
         folder = Path(directory)
+        self.job.note_signal(folder)
         if self.job.never_ran(folder):
             said = (folder / self.job.stderr).read_text(errors="replace").strip()
             raise EngineError(

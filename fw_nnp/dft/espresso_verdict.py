@@ -190,6 +190,8 @@ def _self_consistency(
 
 def _unfinished(stdout: Output | None, outputs: Outputs) -> Doubt:
     """A standard output that is absent or has no end."""
+    if killed := search(catalogue.TRUNCATED, outputs.of("text")):
+        return Doubt("truncated", killed)
     if stdout is None:
         found = [output.name for output in outputs.files]
         text = f"no standard output of pw.x beside {', '.join(found)}" if found else "no output"
