@@ -182,7 +182,8 @@ def _self_consistency(
         if log.achieved:
             text += f", but at {log.accuracy:.2g} Ry where {log.threshold:.2g} Ry was asked for"
         return Doubt("scf_not_converged", Evidence(file=stdout.name, line=line, text=text))
-    finished = log is None or log.finished
+    bands = log is not None and log.bands_only and log.achieved is None
+    finished = log is None or (log.finished and not bands)  # a single pass has no cycle to end
     if failure is not None and failure.error_class == "scf_not_converged" and finished:
         return Doubt("scf_not_converged", _where(failure))
     return None
@@ -212,7 +213,8 @@ def _shortfall(
     """A run that came to its end without all that a label needs."""
     at = Evidence(file=stdout.name, line=log.lines_of.get("energy", 0))
     missing = _missing(log)
-    if failure is not None and (failure.error_class == "truncated" or not missing):
+    torn = failure is not None and failure.error_class == "truncated" and not log.bands_only
+    if failure is not None and (torn or not missing):
         return Doubt(failure.error_class, _where(failure))
     if missing:
         return Doubt("incomplete", Evidence(file=at.file, line=at.line, text=missing))
