@@ -2,8 +2,9 @@
 
 The same inputs run as one Firework of fw_nnp (FireWorks, custodian, proof, MongoDB) and in a bare
 shell loop (``xargs -P``) with the same number of programs side by side, alternating, each round
-with new cells. Printed: the ratio of the wall times. The start of the worker process is in
-neither; mongod is a private server in a temporary folder.
+with new cells. Printed: the ratio of the wall times, and that of the core-seconds of Python and the
+programs, which other work on the machine moves less. The start of the worker process is in neither;
+mongod is a private server in a temporary folder.
 
     python benchmarks/relabel_overhead.py --cells 24 --rounds 2 --json
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -126,6 +128,12 @@ def bare(asked: list[Configuration], name: str, folder: Path, side_by_side: int)
     return time.monotonic() - started
 
 
+def core_seconds() -> float:
+    """CPU seconds of this process and of the programs that it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
 def main() -> None:
     """Parse the command line, alternate, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -138,6 +146,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="relabel-overhead-"))
     pad_file = use_server(folder, mongod.start(folder))
     walls: dict[str, list[float]] = {"fw_nnp": [], "bare": []}
+    cores = {"fw_nnp": 0.0, "bare": 0.0}
     try:
         pad = connect(pad_file)
         initialise(pad, Store(MongoDocuments(pad.db)))
@@ -145,12 +154,14 @@ def main() -> None:
             asked, name = cells(given.cells, seed=number), f"round-{number}"
             order = ["fw_nnp", "bare"] if number % 2 == 0 else ["bare", "fw_nnp"]
             for side in order:
+                used = core_seconds()
                 wall = (
                     with_fireworks(asked, name, folder, pad_file, given.cores)
                     if side == "fw_nnp"
                     else bare(asked, name, folder, given.cores)
                 )
                 walls[side].append(wall)
+                cores[side] += core_seconds() - used
     finally:
         os.chdir(here)
         mongod.stop(folder)
@@ -159,6 +170,7 @@ def main() -> None:
     ratio = sum(walls["fw_nnp"]) / sum(walls["bare"])
     result = {
         "wall_ratio": round(ratio, 4),
+        "core_ratio": round(cores["fw_nnp"] / cores["bare"], 4),
         "cells": given.cells,
         "rounds": given.rounds,
         "side_by_side": given.cores,
@@ -173,6 +185,7 @@ def main() -> None:
     for side, found in walls.items():
         print(f"{side:8s} {sum(found):8.2f} s in {given.rounds} rounds of {given.cells} cells")
     print(f"ratio    {ratio:8.3f}   (goal: at most 1.03)")
+    print(f"cores    {result['core_ratio']:8.3f}   (core-seconds, Python and pw.x)")
 
 
 if __name__ == "__main__":
