@@ -104,7 +104,12 @@ def with_fireworks(
     wall = time.monotonic() - started
     made = store.count_labels({"campaign": name})
     if made != len(asked):
-        raise SystemExit(f"{made} labels of {len(asked)}: no comparison")
+        reasons = [record["reason"] for record in store.quarantined({"campaign": name})]
+        states = [launch["state"] for launch in pad.launches.find({}, {"state": 1})]
+        raise SystemExit(
+            f"{made} labels of {len(asked)}: no comparison; quarantined: {reasons}, "
+            f"launches: {states}"
+        )
     return wall
 
 
