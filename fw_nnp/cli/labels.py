@@ -57,22 +57,46 @@ def diagnose(
 
 def audit(
     file: Annotated[Path, typer.Argument(help="Labelled configurations (extxyz, HDF5, ase db).")],
+    labeler: Annotated[
+        Path | None,
+        typer.Option(help="Campaign file of their level of theory: compute displaced cells."),
+    ] = None,
+    count: Annotated[int, typer.Option(help="How many to displace, evenly spread.", min=1)] = 5,
+    cores: Annotated[int, typer.Option(help="Calculations side by side.", min=1)] = 1,
+    folder: Annotated[Path, typer.Option(help="Scratch of the displaced cells.")] = Path("audit"),
     description: Description = None,
     json: AsJson = False,
 ) -> None:
     """Say whether energies, forces and stresses of a dataset belong together.
 
     Between similar configurations the energy difference must be the work of the forces and of
-    the stress; a wrong sign or unit and a constant offset of the stress show. Exit code 1 where
-    something was found.
+    the stress; a wrong sign or unit and a constant offset of the stress show. With --labeler
+    nothing is inferred: six displaced or strained cells of each of `count` configurations are
+    computed, and forces and stress held against central differences of their energies. Exit code
+    1 where something was found.
 
     Example: `fw-nnp audit data.extxyz`
     """
     from dataclasses import asdict
+    from typing import Any
 
-    from fw_nnp.properties.audit import audit as of
+    found: Any
+    if labeler is not None:
+        from fw_nnp.firetasks.audit import audit_by_differences
+        from fw_nnp.workflows.files import read_campaign
 
-    found = of(_read(file, description))
+        found = audit_by_differences(
+            _read(file, description),
+            read_campaign(labeler).relabel,
+            base=labeler.resolve().parent,
+            folder=folder,
+            count=count,
+            cores=cores,
+        )
+    else:
+        from fw_nnp.properties.audit import audit as of
+
+        found = of(_read(file, description))
     if json:
         print_json(asdict(found))
     else:

@@ -36,7 +36,16 @@ def _spec_error(kind: type[BaseModel], error: ValidationError, place: str) -> Sp
     lines = []
     remedy = ""
     for item in error.errors(include_url=False):
-        tags = ("melt_quench", "strain", "rattle", "import", "espresso", "empirical", *MODEL_TAGS)
+        tags = (
+            "melt_quench",
+            "strain",
+            "rattle",
+            "import",
+            "espresso",
+            "vasp",
+            "empirical",
+            *MODEL_TAGS,
+        )
         path = [str(part) for part in item["loc"]]
         shown = ".".join(part for i, part in enumerate(path) if not (i and part in tags))
         message = item["msg"].removeprefix("Value error, ")

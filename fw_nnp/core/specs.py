@@ -20,7 +20,9 @@ from .spec import Spec as Spec
 from .stage_specs import LossWeights as LossWeights
 from .stage_specs import ReplaySpec as ReplaySpec
 from .stage_specs import StageSpec as StageSpec
-from .units import Duration, Energy, Length, Pressure, ReciprocalLength, Temperature, Time
+from .theory_specs import EspressoSpec as EspressoSpec
+from .theory_specs import VaspSpec as VaspSpec
+from .units import Duration, Length, Pressure, Temperature, Time
 
 # ---------------------------------------------------------------- sampling
 
@@ -149,65 +151,6 @@ class SelectSpec(Spec):
 
 
 # ---------------------------------------------------------------- labels
-
-
-class EspressoSpec(Spec):
-    """Level of theory of Quantum ESPRESSO's pw.x for a metal."""
-
-    code: Literal["espresso"]
-    pseudo_dir: str = ""
-    """Folder of the pseudopotentials, relative to the campaign file; empty: the ones shipped
-    with fw_nnp."""
-    pseudopotentials: dict[str, str]
-    """Element -> UPF file in `pseudo_dir`."""
-    ecutwfc: Annotated[Energy, Field(gt=0.0)]
-    ecutrho: Energy | None = None
-    """Density cutoff; default 4 x ecutwfc (norm-conserving)."""
-    k_spacing: Annotated[ReciprocalLength, Field(gt=0.0)]
-    """Largest distance between k-points, 2π included."""
-    k_shift: bool = False
-    """Move the grid by half a step: half as many points, for metals usually better ones."""
-    smearing: Literal["mv", "mp", "fd", "gaussian"] = "mv"
-    degauss: Annotated[Energy, Field(gt=0.0)]
-    bands: Annotated[float, Field(ge=1.1, le=8.0)] = 1.4
-    """Bands per pair of valence electrons; a wide smearing needs more (1.6 at 0.15 Ry)."""
-    conv_thr: Annotated[float, Field(gt=0.0)] = 1e-9
-    """SCF threshold in Ry per cell."""
-    spin: bool = False
-    starting_magnetization: dict[str, float] = {}
-    input_dft: str = ""
-    """Functional; empty: that of the pseudopotentials."""
-    extra: dict[Literal["control", "system", "electrons"], dict[str, Any]] = {}
-    """Further pw.x keywords per namelist; they enter the fingerprint."""
-    version: str = ""
-    """Version of pw.x that must make the labels, for example ``7.2``; empty: the workers' own.
-    Each label carries the version that made it."""
-
-
-class VaspSpec(Spec):
-    """Level of theory of VASP: a preset of pymatgen as a single point, changed key by key."""
-
-    code: Literal["vasp"]
-    preset: Literal["mp", "mp_metal", "matpes", "matpes_r2scan"] = "mp_metal"
-    """``mp``: MPRelaxSet, ``mp_metal``: MPMetalRelaxSet, ``matpes``: MatPESStaticSet with PBE or
-    r2SCAN; all without relaxation, with a k-spacing and without DFT+U unless stated."""
-    elements: list[str]
-    """Elements of the configurations."""
-    potcars: dict[str, str] = {}
-    """Element -> POTCAR symbol, for example ``{Ni: Ni_pv}``; default: the preset's."""
-    potcar_functional: str = ""
-    """Set of POTCARs as pymatgen calls them, for example ``PBE_54``; default: the preset's."""
-    potcar_dir: str = ""
-    """Folder of the POTCARs, relative to the campaign file; default: PMG_VASP_PSP_DIR."""
-    k_spacing: Annotated[ReciprocalLength, Field(gt=0.0)] = 0.22
-    """Largest distance between k-points, 2π included; grids are centred at Γ."""
-    incar: dict[str, Any] = {}
-    """INCAR tags that differ from the preset; they enter the fingerprint."""
-    magmom: dict[str, float] = {}
-    """Element -> starting moment in μB; default: the preset's (with ISPIN = 2)."""
-    version: str = ""
-    """Version of VASP that must make the labels, for example ``6.4.2``; empty: the workers'
-    own. Each label carries the version that made it."""
 
 
 class EmpiricalSpec(Spec):

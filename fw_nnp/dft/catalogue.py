@@ -187,6 +187,8 @@ SYMPTOMS: tuple[Symptom, ...] = (
             r"Use pencil decomposition",
             r"Too few bands for required ndiag",
             r"^\s*some nodes have no k-points",
+            r"No plane waves found: running on too many processors",
+            r"invalid number of (?:pools|band groups|images|procs|parallelization)",
         ),
         ladder=(
             Action(
@@ -209,7 +211,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
             BOX + r"(davcio|diropn|open_buffer|get_buffer|save_buffer|restart_from_file)\b",
             BOX + r"(pw_restart\w*|read_rhog|write_rhog|read_collected\w*|read_xml_file\w*)\b",
             BOX + r"(read_conf_from_file|qexsd_readschema|qes_read|wfcinit|seqopn|write_\w+)\b",
-            BOX + r"(potinit|read_wfc\w*|pw_readschemafile|wfcfile|io_rho_xml)\b",
+            BOX + r"(check_tempdir|potinit|read_wfc\w*|pw_readschemafile|wfcfile|io_rho_xml)\b",
         ),
         ladder=(Action(name="clean scratch, run once more", kind="resource"),),
         advice="make room on the scratch disk",
@@ -220,6 +222,8 @@ SYMPTOMS: tuple[Symptom, ...] = (
             BOX + r"(read_namelists|read_cards|card_\w+|read_input\w*|iosys|input|setup)\b",
             BOX + r"(readpp|read_pseudo\w*|read_upf\w*|upf_\w+|read_ncpp|read_uspp|import_upf)\b",
             BOX + r"(cell_base_init|latgen|set_dft\w*|dft_\w+|\w*checkin|check_\w+|set_cutoff)\b",
+            BOX + r"(init_pos|esm_check|init_start_k|dftd3\w*|memory_report)\b",
+            BOX + r"(tabd|offset_atom_wfc|\w*hubbard\w*|intersite_v|ld[ay]u\w*|atomic_number)\b",
             BOX + r"(kpoint_grid|set_occupations|set_spin\w*|read_file|ibrav2cell|sumkg)\b",
             r"reading namelist",
             r"bad line in namelist",
@@ -251,7 +255,7 @@ FORCE_QUALITY = Symptom(
 )
 TRUNCATED = Symptom(
     error_class="truncated",
-    patterns=(),
+    patterns=(r"fw_nnp: ended by signal \d+",),
     ladder=(RERUN,),
     advice="was pw.x killed? look into its standard error",
 )

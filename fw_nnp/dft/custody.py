@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import queue
 import shutil
 import signal
 import subprocess
@@ -31,6 +32,7 @@ SILENT_STEPS = 10.0  # ... or so many times the longest pause before, where that
 LOOK = 2.0  # s between two looks at the output
 LAUNCHERS = ("mpirun", "mpiexec", "mpiexec.hydra", "srun", "aprun", "jsrun", "prun")
 FROZEN = "ended as frozen"
+BY_SIGNAL = "ended by signal"
 PR_SET_PDEATHSIG = 1
 
 # Loaded here, because a child between fork and exec must not import anything.
@@ -39,6 +41,29 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 class Stopped(Exception):
     """The calculation was ended by `Custody.stop`: no error, the caller asked for it."""
+
+
+class Places:
+    """Where programs run: one at a time on each core, whoever waits longest comes next.
+
+    Parameters
+    ----------
+    cores
+        A core for each program that may run at once; None: wherever the system likes.
+    """
+
+    def __init__(self, cores: Sequence[int | None]) -> None:
+        self._free: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        for core in cores:
+            self._free.put(core)
+
+    def take(self) -> int | None:
+        """Wait for a free core."""
+        return self._free.get()
+
+    def give_back(self, core: int | None) -> None:
+        """Let the next program have the core."""
+        self._free.put(core)
 
 
 class ProgramJob(Job):
@@ -83,9 +108,12 @@ class ProgramJob(Job):
         self.stop_files = list(stop_files)
         self.progress = progress
         self.silence = silence
-        self.core: int | None = None
+        self.places = Places([None])
         self.options: list[str] = []
         self.attempts = 0
+        self.wall = 0.0
+        self._core: int | None = None
+        self._since: float | None = None  # monotonic time when it took its place
         self.running: subprocess.Popen[bytes] | None = None
         self.folder: Path | None = None
         self._ended = False
@@ -96,11 +124,14 @@ class ProgramJob(Job):
         """Nothing: the labeler has written the inputs."""
 
     def run(self, directory: str | Path = "./") -> subprocess.Popen[bytes]:
-        """Start the program in a session of its own."""
+        """Wait for a place and start the program there, in a session of its own."""
         folder = Path(directory)
         self.folder = folder
         if self.attempts:
             _put_away(folder, self.volatile, folder / f"attempt-{self.attempts}")
+        self.leave()
+        self._core = self.places.take()
+        self._since = time.monotonic()
         with self._lock:
             if self._ended:
                 raise Stopped
@@ -109,6 +140,13 @@ class ProgramJob(Job):
         watch = threading.Thread(target=self._watch, args=(self.running, folder), daemon=True)
         watch.start()
         return self.running
+
+    def leave(self) -> None:
+        """Give the place back; its time counts as that of the program."""
+        if self._since is not None:
+            self.wall += time.monotonic() - self._since
+            self._since = None
+            self.places.give_back(self._core)
 
     def _watch(self, program: subprocess.Popen[bytes], folder: Path) -> None:
         """End `program` when it prints nothing for far longer than it ever paused before."""
@@ -140,7 +178,7 @@ class ProgramJob(Job):
                     stdout=out,
                     stderr=err,
                     start_new_session=True,
-                    preexec_fn=partial(_die_with, os.getpid(), self.core),
+                    preexec_fn=partial(_die_with, os.getpid(), self._pinned()),
                 )
             except OSError as error:
                 raise EngineError(
@@ -148,6 +186,10 @@ class ProgramJob(Job):
                     place=str(folder),
                     remedy="install it, or correct its command under env: of the worker file",
                 ) from error
+
+    def _pinned(self) -> int | None:
+        """The core to keep to; launchers bind their ranks themselves."""
+        return self._core if Path(self.argv[0]).name not in LAUNCHERS else None
 
     def postprocess(self, directory: str | Path = "./") -> None:
         """Nothing: proof and clean-up belong to the labeler."""
@@ -179,6 +221,13 @@ class ProgramJob(Job):
         if not _waited(program, max(0.0, self._saved_by - time.monotonic())):
             _end_group(program)
 
+    def note_signal(self, folder: Path) -> None:
+        """Say in its standard error that a signal ended the program; it could not itself."""
+        code = self.running.returncode if self.running else None
+        if code is not None and code < 0:
+            with (folder / self.stderr).open("a") as err:
+                err.write(f"fw_nnp: {BY_SIGNAL} {-code} ({signal.Signals(-code).name})\n")
+
     def never_ran(self, folder: Path) -> bool:
         """True where the program ended by itself before its banner."""
         code = self.running.returncode if self.running else None
@@ -195,14 +244,19 @@ class ProgramJob(Job):
         }
 
 
-class _NeverRan(ErrorHandler):
-    """A program that cannot run fails for every structure: an error of the machine."""
+class _Ended(ErrorHandler):
+    """Comes before all other handlers: frees the core, so that they do not keep it idle.
+
+    A program that cannot run fails for every structure: an error of the machine.
+    """
 
     def __init__(self, job: ProgramJob) -> None:
         self.job = job
 
     def check(self, directory: str | Path = "./") -> bool:
+        self.job.leave()
         folder = Path(directory)
+        self.job.note_signal(folder)
         if self.job.never_ran(folder):
             said = (folder / self.job.stderr).read_text(errors="replace").strip()
             raise EngineError(
@@ -224,18 +278,16 @@ class Custody:
     ----------
     max_attempts
         Runs of one job, repairs included.
+    cores
+        See `Places`; default: one program at a time.
     """
 
-    def __init__(self, max_attempts: int) -> None:
+    def __init__(self, max_attempts: int, cores: Sequence[int | None] = (None,)) -> None:
         self.max_attempts = max_attempts
+        self._places = Places(cores)
         self._jobs: set[ProgramJob] = set()
         self._lock = threading.Lock()
         self._stopping = False
-        self._here = threading.local()
-
-    def keep_to(self, core: int | None) -> None:
-        """Let the programs of this thread run on one core; None: wherever the system likes."""
-        self._here.core = core
 
     @property
     def stopped(self) -> bool:
@@ -265,12 +317,11 @@ class Custody:
             if self._stopping:
                 raise Stopped
             self._jobs.add(job)
-        alone = Path(job.argv[0]).name not in LAUNCHERS  # these bind their ranks themselves
-        job.core = getattr(self._here, "core", None) if alone else None
+        job.places = self._places
         try:
             # No monitors: custodian then waits for the program without polling.
             Custodian(
-                handlers=[_NeverRan(job), *handlers],
+                handlers=[_Ended(job), *handlers],
                 jobs=[job],
                 max_errors=self.max_attempts,
                 max_errors_per_job=self.max_attempts,
@@ -280,6 +331,7 @@ class Custody:
             # Not repaired: the labeler's proof will fail and name the cause.
             log.info("%s: %s", directory.name, error.message)
         finally:
+            job.leave()
             with self._lock:
                 self._jobs.discard(job)
         if self._stopping:

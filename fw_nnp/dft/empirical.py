@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from fw_nnp.core.errors import SpecError
+from fw_nnp.core.errors import LabelError, SamplingError, SpecError
 from fw_nnp.core.records import Configuration, Label, LevelOfTheory
 from fw_nnp.core.specs import EmpiricalSpec
 from fw_nnp.potentials.protocol import EmpiricalPotential
@@ -25,7 +25,12 @@ class EmpiricalLabeler:
         return self.potential.theory
 
     def label(self, configuration: Configuration, directory: Path, custody: Custody) -> Label:
-        (label,) = self.potential.label([configuration], directory)
+        try:
+            (label,) = self.potential.label([configuration], directory)
+        except (SpecError, SamplingError) as error:
+            raise LabelError(
+                error.message, place=error.place, remedy=error.remedy, error_class="input"
+            ) from error
         return label
 
 

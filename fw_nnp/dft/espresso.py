@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from custodian.custodian import ErrorHandler
-
 from fw_nnp.core.errors import SpecError
 from fw_nnp.core.records import Configuration, Label, LevelOfTheory
 from fw_nnp.core.specs import EspressoSpec
@@ -24,12 +22,13 @@ from .espresso_repairs import EspressoRepairs
 from .espresso_verdict import diagnose_espresso
 from .labeler import LOG, ProgramLabeler, corrections, require_periodic, require_version, sha256
 from .outputs import find_outputs
-from .theory import Pseudopotential, pseudopotentials, require_elements, theory_of
-from .verdict import as_error
+from .theory import Pseudopotential, pseudopotentials, require_elements, resolved, theory_of
+from .verdict import Diagnosis, Repairs, as_error
 
 NO_MOMENT = 0.05  # μB per atom: a magnetic start that ended in the non-magnetic solution
 INPUT, STDOUT, STDERR = "pw.in", "pw.out", "pw.err"
 SAVED = "saved-state"  # holds the digest of the input that a saved state belongs to
+RESTART = "  restart_mode = 'restart'\n"
 STOP_FILES = (f"{PREFIX}.EXIT", f"{OUTDIR}/{PREFIX}.EXIT")
 XML = f"{OUTDIR}/{PREFIX}.save/data-file-schema.xml"
 
@@ -68,14 +67,15 @@ class EspressoLabeler(ProgramLabeler):
         (directory / INPUT).write_text(text)
 
     def stopped(self, directory: Path) -> None:
-        """Remember the input whose state pw.x has saved."""
-        output = directory / STDOUT
-        if not output.exists():  # the stop came before the program
-            return
-        stdout = output.read_text(errors="replace")
-        if "Program stopped by user request" in stdout and (directory / OUTDIR).is_dir():
-            text = (directory / INPUT).read_text().replace("  restart_mode = 'restart'\n", "")
-            (directory / SAVED).write_text(hashlib.sha256(text.encode()).hexdigest())
+        """Remember the input whose state pw.x has saved, now or before a start that never came."""
+        text, output = (directory / INPUT).read_text(), directory / STDOUT
+        if output.exists():
+            saved = "Program stopped by user request" in output.read_text(errors="replace")
+        else:
+            saved = RESTART in text
+        if saved and (directory / OUTDIR).is_dir():
+            digest = hashlib.sha256(text.replace(RESTART, "").encode()).hexdigest()
+            (directory / SAVED).write_text(digest)
 
     def job(self, directory: Path) -> ProgramJob:
         return ProgramJob(
@@ -88,19 +88,23 @@ class EspressoLabeler(ProgramLabeler):
             progress="estimated scf accuracy",
         )
 
-    def handlers(self, job: ProgramJob) -> list[ErrorHandler]:
+    def handlers(self, job: ProgramJob) -> list[Repairs]:
         return [EspressoRepairs(job, INPUT)]
 
-    def read(self, configuration: Configuration, directory: Path) -> Label:
+    def read(
+        self, configuration: Configuration, directory: Path, diagnosis: Diagnosis | None = None
+    ) -> Label:
         done = corrections(directory)
-        diagnosis = diagnose_espresso(
+        diagnosis = diagnosis or diagnose_espresso(
             find_outputs(directory), [record["action"] for record in done]
         )
         if not diagnosis.ok:
             error = as_error(diagnosis, directory)
             error.evidence["corrections"] = done
             raise error
-        result = read_xml(directory / XML)
+        result = diagnosis.result
+        if not isinstance(result, PwResult):
+            result = read_xml(directory / XML)
         require_same(result, configuration, directory / XML)
         require_version(self.spec.version, result.version, directory / XML)
         return Label(
@@ -164,6 +168,7 @@ def espresso_labeler(
         raise SpecError(
             "no program pw.x was given", place="programs", remedy="pass programs={'pw': [...]}"
         )
+    spec = resolved(spec, base=base)
     return EspressoLabeler(
         spec=spec,
         theory=theory_of(spec, base=base),

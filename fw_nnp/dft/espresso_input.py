@@ -48,10 +48,13 @@ def namelists(
 
     Parameters
     ----------
+    spec
+        Resolved, see `fw_nnp.dft.theory.resolved`.
     pseudos
         Element -> pseudopotential; all in one folder.
     """
     elements = configuration.elements
+    assert spec.ecutwfc is not None  # resolved
     pairs = sum(pseudos[symbol].valence for symbol in configuration.symbols) / 2.0
     system: dict[str, Any] = {
         "ibrav": 0,
@@ -72,6 +75,8 @@ def namelists(
             system[f"starting_magnetization({i})"] = moment
     if spec.input_dft:
         system["input_dft"] = spec.input_dft
+    if spec.vdw_corr:
+        system["vdw_corr"] = spec.vdw_corr
     lists: Namelists = {
         "control": {
             "calculation": "scf",
@@ -121,6 +126,10 @@ def pw_input(
     lines.append("ATOMIC_POSITIONS angstrom")
     for symbol, position in zip(configuration.symbols, configuration.positions, strict=True):
         lines.append(f"{symbol} {_row(position)}")
+    orbitals = [o for o in spec.hubbard if o.split("-")[0] in configuration.elements]
+    if orbitals:
+        lines.append(f"HUBBARD {{{spec.hubbard_projectors}}}")
+        lines += [f"U {orbital} {spec.hubbard[orbital]:.6f}" for orbital in orbitals]
     return "\n".join(lines) + "\n"
 
 

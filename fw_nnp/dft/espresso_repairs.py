@@ -6,21 +6,19 @@ import math
 from pathlib import Path
 from typing import Any
 
-from custodian.custodian import ErrorHandler
-
 from .catalogue import Action
 from .custody import ProgramJob
 from .espresso_input import keyword, with_keyword
 from .espresso_verdict import diagnose_espresso
 from .outputs import find_outputs
-from .verdict import Diagnosis
+from .verdict import Repairs
 
 # What pw.x takes where the input is silent.
 FRESH = "from_scratch"
 DEFAULTS = {"electron_maxstep": 100.0, "conv_thr": 1e-6}
 
 
-class EspressoRepairs(ErrorHandler):
+class EspressoRepairs(Repairs):
     """Walks the ladder of the catalogue, one rung per failed run.
 
     Parameters
@@ -35,16 +33,15 @@ class EspressoRepairs(ErrorHandler):
         self.job = job
         self.input_name = input_name
         self.done: list[str] = []
-        self._diagnosis: Diagnosis | None = None
 
     def check(self, directory: str | Path = "./") -> bool:
         """Whether the run failed; success is what the XML proves."""
-        self._diagnosis = diagnose_espresso(find_outputs(Path(directory)), self.done)
-        return not self._diagnosis.ok
+        self.diagnosis = diagnose_espresso(find_outputs(Path(directory)), self.done)
+        return not self.diagnosis.ok
 
     def correct(self, directory: str | Path = "./") -> dict[str, Any]:
         """Do the next action; ``actions: None`` tells custodian that there is none to do."""
-        diagnosis = self._diagnosis or diagnose_espresso(find_outputs(Path(directory)), self.done)
+        diagnosis = self.diagnosis or diagnose_espresso(find_outputs(Path(directory)), self.done)
         action = diagnosis.action
         if action is None or action.kind not in ("numerical", "resource"):
             return {"errors": [diagnosis.error_class], "actions": None}
@@ -63,10 +60,6 @@ class EspressoRepairs(ErrorHandler):
             "options": list(action.options),
         }
         return {"errors": [diagnosis.error_class], "actions": [record]}
-
-    def as_dict(self) -> dict[str, Any]:
-        """For custodian's log."""
-        return {"@module": type(self).__module__, "@class": type(self).__name__}
 
 
 def apply(action: Action, path: Path) -> dict[str, str]:

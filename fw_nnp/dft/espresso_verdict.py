@@ -36,11 +36,11 @@ def diagnose_espresso(outputs: Outputs, done: Sequence[str] = ()) -> Diagnosis:
     """
     stdout = _last_run(outputs.of("pw_stdout"))
     text = stdout.text if stdout else ""
-    doubt = _doubt(outputs, stdout)
+    doubt, result = _doubt(outputs, stdout)
     if doubt is None:
         xml = outputs.last("pw_xml") or outputs.last("pw_old_xml")
         proof = Evidence(file=xml.name if xml else "", text="converged, forces and stress proved")
-        return Diagnosis(error_class="ok", evidence=proof, code="espresso")
+        return Diagnosis(error_class="ok", evidence=proof, code="espresso", result=result)
     symptom = _row(doubt)
     action = next_action(symptom, done, text)
     return Diagnosis(
@@ -102,8 +102,8 @@ def _started(text: str) -> tuple[int, ...]:
     return (int(year), months.index(month.lower()), int(day), *map(int, clock))
 
 
-def _doubt(outputs: Outputs, stdout: Output | None) -> Doubt | None:
-    """The reason why the run is no success; None where it is proved to be one."""
+def _doubt(outputs: Outputs, stdout: Output | None) -> tuple[Doubt | None, PwResult | None]:
+    """The reason why the run is no success, None where it is proved to be one; its XML."""
     log = read_stdout(stdout.text) if stdout else None
     result: PwResult | None = None
     failure: LabelError | None = None
@@ -114,13 +114,13 @@ def _doubt(outputs: Outputs, stdout: Output | None) -> Doubt | None:
         except LabelError as error:
             failure = error
     if log and stdout and _proved(log, result, outputs):
-        return _quality(log, result, stdout, xml)
+        return _quality(log, result, stdout, xml), result
     found = _symptom(outputs, stdout, log) or _self_consistency(log, stdout, failure)
     if found is not None:
-        return found
+        return found, None
     if log is None or stdout is None or not log.finished:
-        return _unfinished(stdout, outputs)
-    return _shortfall(log, stdout, xml, result, failure)
+        return _unfinished(stdout, outputs), None
+    return _shortfall(log, stdout, xml, result, failure), None
 
 
 def _proved(log: PwLog, result: PwResult | None, outputs: Outputs) -> bool:
@@ -182,7 +182,8 @@ def _self_consistency(
         if log.achieved:
             text += f", but at {log.accuracy:.2g} Ry where {log.threshold:.2g} Ry was asked for"
         return Doubt("scf_not_converged", Evidence(file=stdout.name, line=line, text=text))
-    finished = log is None or log.finished
+    bands = log is not None and log.bands_only and log.achieved is None
+    finished = log is None or (log.finished and not bands)  # a single pass has no cycle to end
     if failure is not None and failure.error_class == "scf_not_converged" and finished:
         return Doubt("scf_not_converged", _where(failure))
     return None
@@ -190,6 +191,8 @@ def _self_consistency(
 
 def _unfinished(stdout: Output | None, outputs: Outputs) -> Doubt:
     """A standard output that is absent or has no end."""
+    if killed := search(catalogue.TRUNCATED, outputs.of("text")):
+        return Doubt("truncated", killed)
     if stdout is None:
         found = [output.name for output in outputs.files]
         text = f"no standard output of pw.x beside {', '.join(found)}" if found else "no output"
@@ -210,7 +213,8 @@ def _shortfall(
     """A run that came to its end without all that a label needs."""
     at = Evidence(file=stdout.name, line=log.lines_of.get("energy", 0))
     missing = _missing(log)
-    if failure is not None and (failure.error_class == "truncated" or not missing):
+    torn = failure is not None and failure.error_class == "truncated" and not log.bands_only
+    if failure is not None and (torn or not missing):
         return Doubt(failure.error_class, _where(failure))
     if missing:
         return Doubt("incomplete", Evidence(file=at.file, line=at.line, text=missing))

@@ -6,10 +6,9 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
-
-from custodian.custodian import ErrorHandler
 
 from fw_nnp.core.errors import LabelError
 from fw_nnp.core.records import Configuration, Label, LevelOfTheory
@@ -18,6 +17,7 @@ from fw_nnp.core.specs import TheorySpec
 from fw_nnp.potentials.protocol import EmpiricalPotential
 
 from .custody import Custody, ProgramJob, Stopped
+from .verdict import Diagnosis, Repairs
 
 LOG = "custodian.json"
 
@@ -62,12 +62,19 @@ class ProgramLabeler(ABC):
         """Return the custodian job that runs the program."""
 
     @abstractmethod
-    def handlers(self, job: ProgramJob) -> Sequence[ErrorHandler]:
+    def handlers(self, job: ProgramJob) -> Sequence[Repairs]:
         """Return the custodian handlers that may repair `job`; none for no repairs."""
 
     @abstractmethod
-    def read(self, configuration: Configuration, directory: Path) -> Label:
+    def read(
+        self, configuration: Configuration, directory: Path, diagnosis: Diagnosis | None = None
+    ) -> Label:
         """Prove that the outputs answer the question and return the label.
+
+        Parameters
+        ----------
+        diagnosis
+            Of the last run, where its outputs have been read already.
 
         Raises
         ------
@@ -83,12 +90,15 @@ class ProgramLabeler(ABC):
         """Write -> run under custodian -> prove and parse."""
         self.write(configuration, directory)
         job = self.job(directory)
+        handlers = self.handlers(job)
         try:
-            custody.run(job, self.handlers(job), directory)
+            custody.run(job, handlers, directory)
         except Stopped:
             self.stopped(directory)
             raise
-        return self.read(configuration, directory)
+        seen = next((handler.diagnosis for handler in handlers), None)
+        label = self.read(configuration, directory, seen)
+        return replace(label, provenance={**label.provenance, "wall_s": round(job.wall, 3)})
 
 
 def require_periodic(configuration: Configuration, program: str) -> None:

@@ -21,7 +21,7 @@ from fw_nnp.core.errors import LabelError
 from fw_nnp.core.records import Configuration, Label, Quarantine
 
 from .custody import Custody, Stopped
-from .labeler import Labeler
+from .labeler import Labeler, ProgramLabeler
 
 MIN_DISTANCE = 0.6  # of the sum of covalent radii
 MIN_VOLUME = 0.5  # Å³ per atom: a cell that is no cell
@@ -85,11 +85,13 @@ def relabel_many(
     questions = {configuration.id: configuration for configuration in configurations}
     for configuration in questions.values():
         todo.put(configuration)
-    custody = Custody(max_attempts)
+    side_by_side = min(side_by_side, len(questions))
+    custody = Custody(max_attempts, _cores(side_by_side))
+    # A program has a core only while it runs: other threads write and read meanwhile.
+    threads_per_core = 2 if isinstance(labeler, ProgramLabeler) else 1
     done: queue.SimpleQueue[Label | Quarantine | BaseException | None] = queue.SimpleQueue()
 
-    def work(core: int | None) -> None:
-        custody.keep_to(core)
+    def work() -> None:
         try:
             while not custody.stopped:
                 configuration = todo.get_nowait()
@@ -106,8 +108,8 @@ def relabel_many(
             done.put(None)
 
     threads = [
-        threading.Thread(target=work, args=(core,), name=f"relabel-{i}", daemon=True)
-        for i, core in enumerate(_cores(min(side_by_side, len(questions))))
+        threading.Thread(target=work, name=f"relabel-{i}", daemon=True)
+        for i in range(threads_per_core * side_by_side)
     ]
     for thread in threads:
         thread.start()
@@ -160,7 +162,7 @@ def _answer(
         started = time.monotonic()
         label = labeler.label(configuration, directory, custody)
         wall = round(time.monotonic() - started, 3)
-        return replace(label, provenance={**label.provenance, "wall_s": wall})
+        return replace(label, provenance={"wall_s": wall, **label.provenance})
     except LabelError as error:
         return Quarantine(
             configuration_id=configuration.id,

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from custodian.custodian import ErrorHandler
 
 from fw_nnp.core.errors import CorrectionRefused, LabelError, OutputUnreadable, SpecError
 from fw_nnp.core.records import Configuration, Label, LevelOfTheory
@@ -24,7 +23,7 @@ from .vasp_input import Potcar, find_potcars, order_of, vasp_theory, write_input
 from .vasp_output import VaspResult, outcar_cpu, outcar_moment, parse_vasprun
 from .vasp_repairs import REFUSED, STDERR, STDOUT, VaspRepairs, read_refused
 from .vasp_verdict import diagnose_vasp
-from .verdict import as_error
+from .verdict import Diagnosis, Repairs, as_error
 
 PRINTED = ("vasprun.xml", "OUTCAR", "OSZICAR", STDOUT, STDERR)
 LEFT = ("CONTCAR", "XDATCAR", "DOSCAR", "EIGENVAL", "IBZKPT", "PCDAT", "REPORT", "PROCAR")
@@ -65,6 +64,7 @@ class VaspLabeler(ProgramLabeler):
             incar=settings["incar"],
             k_spacing=settings["k_spacing"],
             magmom=settings.get("magmom", {}),
+            hubbard=settings.get("hubbard", {}),
             potcars=self.potcars,
         )
 
@@ -73,13 +73,15 @@ class VaspLabeler(ProgramLabeler):
             self.argv, stdout=STDOUT, stderr=STDERR, volatile=[*PRINTED, *LEFT], banner="vasp"
         )
 
-    def handlers(self, job: ProgramJob) -> list[ErrorHandler]:
+    def handlers(self, job: ProgramJob) -> list[Repairs]:
         return [VaspRepairs(allow_physics=self.allow_physics)]
 
-    def read(self, configuration: Configuration, directory: Path) -> Label:
+    def read(
+        self, configuration: Configuration, directory: Path, diagnosis: Diagnosis | None = None
+    ) -> Label:
         done = corrections(directory)
         refused = read_refused(directory)
-        diagnosis = diagnose_vasp(find_outputs(directory), directory)
+        diagnosis = diagnosis or diagnose_vasp(find_outputs(directory), directory)
         if not diagnosis.ok:
             error = as_error(diagnosis, directory)
             if refused:
@@ -87,7 +89,9 @@ class VaspLabeler(ProgramLabeler):
             error.evidence["corrections"] = done
             raise error
         path = directory / "vasprun.xml"
-        result = parse_vasprun(path.read_text(errors="replace"), path)
+        result = diagnosis.result
+        if not isinstance(result, VaspResult) or result.positions is None:  # an OUTCAR alone
+            result = parse_vasprun(path.read_text(errors="replace"), path)
         order = order_of(configuration)
         _require_same(result, configuration, path)
         require_version(self.spec.version, result.version, path)

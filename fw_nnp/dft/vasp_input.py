@@ -35,6 +35,7 @@ LEFT_OUT = {"EDIFF_PER_ATOM", "LORBIT", "LAECHG", "LVTOT", "LELF", "NEDOS", "EDI
 LEFT_OUT |= {"LDAUJ", "LDAUL", "LDAUTYPE", "LDAUU", "LDAUPRINT", "MAGMOM"}
 # What a label is built on: to change it is to ask for something else than a single point.
 RESERVED = {"NSW", "IBRION", "ISIF", "KSPACING", "KGAMMA", "MAGMOM", "SYSTEM", "ICHARG", "IMAGES"}
+RESERVED |= {"LDAU", "LDAUTYPE", "LDAUL", "LDAUU", "LDAUJ"}  # per element of each configuration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,8 @@ def vasp_theory(spec: VaspSpec, *, base: Path) -> LevelOfTheory:
     }
     if incar.get("ISPIN", 1) == 2:
         settings["magmom"] = magmom
+    if spec.hubbard:
+        settings["hubbard"] = dict(sorted(spec.hubbard.items()))
     if spec.version:
         settings["version"] = spec.version
     return LevelOfTheory(code=spec.code, settings=settings)
@@ -108,8 +111,8 @@ def _check_tags(given: Mapping[str, Any]) -> None:
             raise SpecError(
                 f"'{tag}' is set by fw_nnp",
                 place=place,
-                remedy="use the keys of the theory itself (k_spacing, magmom); a label is a "
-                "single point",
+                remedy="use the keys of the theory itself (k_spacing, magmom, hubbard); a label is "
+                "a single point",
             )
         if tag not in known:
             raise SpecError(f"no INCAR tag '{tag}'{did_you_mean(tag, list(known))}", place=place)
@@ -215,6 +218,7 @@ def write_inputs(
     incar: Mapping[str, Any],
     k_spacing: float,
     magmom: Mapping[str, float],
+    hubbard: Mapping[str, float],
     potcars: Mapping[str, Potcar],
 ) -> None:
     """Write INCAR, POSCAR and POTCAR; the k-spacing is in the INCAR.
@@ -237,9 +241,35 @@ def write_inputs(
     tags = {**incar, "KSPACING": k_spacing}
     if incar.get("ISPIN", 1) == 2:
         tags["MAGMOM"] = [magmom[symbol] for symbol in symbols]
+    tags |= hubbard_tags(hubbard, configuration.elements, incar)
     (directory / "INCAR").write_text(_incar_text(tags))
     (directory / "POSCAR").write_text(_poscar_text(configuration, order, symbols))
     (directory / "POTCAR").write_text("".join(potcars[e].text for e in configuration.elements))
+
+
+def hubbard_tags(
+    hubbard: Mapping[str, float], elements: Sequence[str], incar: Mapping[str, Any]
+) -> dict[str, Any]:
+    """DFT+U of Dudarev for the elements of one configuration, in the order of its POSCAR.
+
+    Parameters
+    ----------
+    hubbard
+        Orbitals of an element (``Fe-3d``) -> U, eV.
+    """
+    of = {orbital.split("-")[0]: (orbital[-1], u) for orbital, u in hubbard.items()}
+    if not set(of) & set(elements):
+        return {}
+    shells = [("spdf".index(of[e][0]), of[e][1]) if e in of else (-1, 0.0) for e in elements]
+    highest = max(shell for shell, _ in shells)
+    return {
+        "LDAU": True,
+        "LDAUTYPE": 2,
+        "LDAUL": [shell for shell, _ in shells],
+        "LDAUU": [u for _, u in shells],
+        "LDAUJ": [0.0] * len(shells),
+        "LMAXMIX": max(2 * highest, int(incar.get("LMAXMIX", 2))),
+    }
 
 
 def _incar_text(tags: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from .vasp_actions import Change, changes_of
 from .vasp_catalogue import HARMLESS, REMARKS
 from .vasp_output import energy_changes
 from .vasp_verdict import diagnose_vasp
-from .verdict import Diagnosis
+from .verdict import Diagnosis, Repairs
 
 STDOUT, STDERR = "vasp.out", "std_err.txt"
 REFUSED = "refused.json"
@@ -28,7 +28,7 @@ INPUTS = ("INCAR", "KPOINTS", "POSCAR", "POTCAR")
 MOST_STEPS = 400  # NELM is not raised beyond
 
 
-class VaspRepairs(ErrorHandler):
+class VaspRepairs(Repairs):
     """Repairs a single point of VASP with what custodian knows, as far as the physics stays.
 
     Parameters
@@ -48,18 +48,17 @@ class VaspRepairs(ErrorHandler):
             StdErrHandler(STDERR),
         ]
         self._repeated: set[str] = set()
-        self._diagnosis: Diagnosis | None = None
 
     def check(self, directory: str | Path = "./") -> bool:
         """Whether the run failed; success is what its outputs prove."""
         folder = Path(directory)
-        self._diagnosis = diagnose_vasp(find_outputs(folder), folder)
-        return not self._diagnosis.ok
+        self.diagnosis = diagnose_vasp(find_outputs(folder), folder)
+        return not self.diagnosis.ok
 
     def correct(self, directory: str | Path = "./") -> dict[str, Any]:
         """Do the next action; ``actions: None`` tells custodian that there is none to do."""
         folder = Path(directory)
-        diagnosis = self._diagnosis or diagnose_vasp(find_outputs(folder), folder)
+        diagnosis = self.diagnosis or diagnose_vasp(find_outputs(folder), folder)
         name = diagnosis.error_class
         for handler in self.by_message:
             if _sees(handler, folder) and (record := self._filtered(handler, folder)):
@@ -74,10 +73,6 @@ class VaspRepairs(ErrorHandler):
 
     def _filtered(self, handler: ErrorHandler, folder: Path) -> dict[str, Any] | None:
         return filtered(handler, folder, allow_physics=self.allow_physics)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For custodian's log."""
-        return {"@module": type(self).__module__, "@class": type(self).__name__}
 
 
 def filtered(handler: ErrorHandler, folder: Path, *, allow_physics: bool) -> dict[str, Any] | None:

@@ -39,13 +39,14 @@ IONIC = re.compile(r"^\s*(\d+)\s+(?:T=\s*\S+\s+E=\s*\S+\s+)?F=\s*(\S+)")
 
 def diagnose_vasp(outputs: Outputs, directory: Path) -> Diagnosis:
     """Diagnose a finished run of VASP in `directory`."""
-    doubt = _doubt(outputs)
+    results, failures = _results(outputs)
+    doubt = _doubt(outputs, results, failures)
     if doubt is None:
         shown = outputs.last("vasprun") or outputs.last("outcar")
         proof = Evidence(
             file=shown.name if shown else "", text="converged, forces and stress proved"
         )
-        return Diagnosis(error_class="ok", evidence=proof, code="vasp")
+        return Diagnosis(error_class="ok", evidence=proof, code="vasp", result=results[0])
     remedy = REMEDIES.get(doubt.error_class, Remedy("none", "look up the quoted lines"))
     return Diagnosis(
         error_class=doubt.error_class,
@@ -69,9 +70,10 @@ def vasp_symptom(outputs: Outputs) -> Doubt | None:
     return next(iter(fatal or grave or found), None)
 
 
-def _doubt(outputs: Outputs) -> Doubt | None:
+def _doubt(
+    outputs: Outputs, results: Sequence[VaspResult], failures: Sequence[LabelError]
+) -> Doubt | None:
     """The reason why the run is no success; None where it is proved to be one."""
-    results, failures = _results(outputs)
     symptom = vasp_symptom(outputs)
     if results and not failures and _agree(results):
         bad = symptom is not None and symptom.error_class not in HARMLESS

@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from custodian.custodian import ErrorHandler
+
 from fw_nnp.core.errors import CorrectionRefused, LabelError, NotConverged, OutputUnreadable
 
 from .catalogue import Action, Kind
+from .espresso_output import PwResult
+from .vasp_output import VaspResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +38,8 @@ class Diagnosis:
         Name of the next action, or advice for a person.
     action
         The next action as data.
+    result
+        What was read where it proves success; None for an XML of pw.x before 6.2.
     """
 
     error_class: str
@@ -42,6 +48,7 @@ class Diagnosis:
     next_action: str = ""
     action: Action | None = None
     code: str = ""
+    result: PwResult | VaspResult | None = None
 
     @property
     def ok(self) -> bool:
@@ -65,6 +72,16 @@ class Doubt:
 
     error_class: str
     evidence: Evidence = field(default_factory=Evidence)
+
+
+class Repairs(ErrorHandler):
+    """A custodian handler that diagnoses a run; what it saw stays with it for the proof."""
+
+    diagnosis: Diagnosis | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For custodian's log."""
+        return {"@module": type(self).__module__, "@class": type(self).__name__}
 
 
 def as_error(diagnosis: Diagnosis, directory: Path) -> LabelError:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from fw_nnp.core.errors import NotFound
+from fw_nnp.potentials import label_each
 from fw_nnp.sampling.phases import tag
 from fw_nnp.sampling.protocols import run_sampling, sampling_runs
 from fw_nnp.sampling.translate import translate
@@ -31,17 +32,18 @@ def sample_run(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any
     if spec.sample.translate:
         frames = translate(frames, spec.sample.translate)
         target = context.potential(target=True)
-        labels = target.label([frame.configuration for frame in frames], directory)
-    tags = tag([frame.configuration for frame in frames])
-    frames = [replace(frame, phase=t.phase) for frame, t in zip(frames, tags, strict=True)]
-    context.store.add_frames(frames, campaign=context.campaign)
-    context.store.add_labels(
-        zip(frames, labels, strict=True), campaign=context.campaign, purpose="pool"
-    )
+        labels = label_each(target, [frame.configuration for frame in frames], directory)
+    pool = [(f, label) for f, label in zip(frames, labels, strict=True) if label is not None]
+    without = [f for f, label in zip(frames, labels, strict=True) if label is None]
+    tags = tag([frame.configuration for frame, _ in pool])
+    pool = [(replace(f, phase=t.phase), label) for (f, label), t in zip(pool, tags, strict=True)]
+    context.store.add_frames([*(f for f, _ in pool), *without], campaign=context.campaign)
+    context.store.add_labels(pool, campaign=context.campaign, purpose="pool")
     shutil.rmtree(directory)
     return {
         "frames": len(frames),
-        "phases": dict(Counter(frame.phase for frame in frames)),
+        "phases": dict(Counter(frame.phase for frame, _ in pool)),
+        "without_label": [frame.configuration.id for frame in without],
         "run_id": run.id,
         "run": run.model_dump(mode="json"),
         "potential": context.potential(target=False).theory.id,

@@ -30,9 +30,18 @@ def select(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
     always = _always(spec)
     wanted = [frame.configuration.id for frame in frames if frame.trajectory in always]
     rest = [i for i, frame in enumerate(frames) if frame.trajectory not in always]
-    chosen = wanted + select_frames(
-        [frames[i] for i in rest], [pool[i].label for i in rest], spec.select, spec.seed
-    )
+    # Without an empirical label: whether it can have one of DFT is for relabelling to say.
+    unknown = [
+        i
+        for step in store.steps(context.campaign)
+        if step["result"].get("run_id") in always
+        for i in step["result"].get("without_label", [])
+    ]
+    chosen = wanted + unknown
+    if rest or not chosen:
+        chosen += select_frames(
+            [frames[i] for i in rest], [pool[i].label for i in rest], spec.select, spec.seed
+        )
     order = np.random.default_rng(spec.seed).permutation(len(chosen))
     chosen = [chosen[i] for i in order]  # chunks of equal cost, every phase in each
     size = spec.relabel.chunk_size
@@ -41,8 +50,11 @@ def select(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
     selected = store.frames_of(chosen)
     how: str = spec.dataset.split_by
     names = [f.trajectory if how == "trajectory" else f.configuration.id for f in selected]
-    near = how == "near_duplicates"
-    groups = near_duplicate_groups([f.configuration for f in selected]) if near else names
+    groups = names
+    if how == "near_duplicates":
+        known = [f.configuration for f in selected if f.configuration.id not in unknown]
+        group_of = dict(zip((c.id for c in known), near_duplicate_groups(known), strict=True))
+        groups = [group_of.get(name, name) for name in names]
     phases = [frame.phase for frame in selected]
     part = assign_parts(groups, phases, spec.dataset.fractions, spec.dataset.seed)
     return {

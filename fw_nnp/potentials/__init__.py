@@ -5,7 +5,15 @@ from .protocol import (
     EmpiricalPotential,
     Segment,
     Snapshot,
+    label_each,
     make_potential,
 )
 
-__all__ = ["POTENTIALS", "EmpiricalPotential", "Segment", "Snapshot", "make_potential"]
+__all__ = [
+    "POTENTIALS",
+    "EmpiricalPotential",
+    "Segment",
+    "Snapshot",
+    "label_each",
+    "make_potential",
+]

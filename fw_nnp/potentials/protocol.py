@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from fw_nnp.core.errors import SpecError
+from fw_nnp.core.errors import LabelError, SamplingError, SpecError
 from fw_nnp.core.records import Configuration, Label, LevelOfTheory
 from fw_nnp.core.registry import Registry
 from fw_nnp.core.specs import PotentialSpec
+
+FLAT = 0.1  # Å³ per atom: a cell that is none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +127,34 @@ def make_potential(
     return POTENTIALS.get(spec.engine)(spec, lmp=lmp, base=base, potentials_dir=potentials_dir)
 
 
+def label_each(
+    potential: EmpiricalPotential, configurations: Sequence[Configuration], directory: Path
+) -> list[Label | None]:
+    """Labels in order; None where the potential has no answer: a foreign element, no cell ...
+
+    Raises
+    ------
+    FwNnpError
+        It has an answer for none of them.
+    """
+    no_answer = (SpecError, LabelError, SamplingError)
+    try:
+        return list(potential.label(configurations, directory))
+    except no_answer as error:
+        first = error
+    labels: list[Label | None] = []
+    for configuration in configurations:
+        try:
+            labels += potential.label([configuration], directory)
+        except no_answer:
+            labels.append(None)
+    if not any(labels):
+        raise first
+    return labels
+
+
 def refuse_foreign(configurations: Sequence[Configuration], elements: Sequence[str]) -> None:
-    """SpecError for a configuration that is not periodic or holds an unknown element."""
+    """SpecError for a configuration without a periodic cell or with an unknown element."""
     for configuration in configurations:
         unknown = set(configuration.elements) - set(elements)
         if unknown:
@@ -140,4 +168,10 @@ def refuse_foreign(configurations: Sequence[Configuration], elements: Sequence[s
                 "empirical labels need a periodic cell",
                 place=configuration.id,
                 remedy="put the cluster or slab into a cell with vacuum and pbc = True",
+            )
+        if configuration.volume < FLAT * configuration.n_atoms:
+            raise SpecError(
+                f"the cell is flat: {configuration.volume:.3g} Å³ in all",
+                place=configuration.id,
+                remedy="correct its vectors",
             )

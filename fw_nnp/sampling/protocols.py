@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from fw_nnp.core.specs import (
     Spec,
     StrainSpec,
 )
-from fw_nnp.potentials import EmpiricalPotential, Segment
+from fw_nnp.potentials import EmpiricalPotential, Segment, label_each
 
 from .crystals import crystal, rattled_crystals, strained_crystals
 
@@ -83,8 +84,10 @@ def _seed(*numbers: int) -> int:
 
 def run_sampling(
     run: SamplingRun, potential: EmpiricalPotential, directory: Path, base: Path = Path()
-) -> list[tuple[Frame, Label]]:
+) -> list[tuple[Frame, Label | None]]:
     """The frames of `run` with their labels by `potential`; equal runs give equal frames.
+
+    A given file may hold what the potential has no answer for: None.
 
     Parameters
     ----------
@@ -95,9 +98,14 @@ def run_sampling(
     """
     protocol = run.protocol
     if isinstance(protocol, MeltQuenchSpec):
-        return _melt_quench(run, protocol, potential, directory)
-    cells = _import(protocol, base) if isinstance(protocol, ImportSpec) else _made(run, protocol)
-    labels = potential.label(cells, directory)
+        return [*_melt_quench(run, protocol, potential, directory)]
+    labels: Sequence[Label | None]
+    if isinstance(protocol, ImportSpec):
+        cells = _import(protocol, base)
+        labels = label_each(potential, cells, directory)
+    else:
+        cells = _made(run, protocol)
+        labels = potential.label(cells, directory)
     frames = [Frame(configuration=cell, trajectory=run.id, sampler=run.kind) for cell in cells]
     return list(zip(frames, labels, strict=True))
 
@@ -162,4 +170,10 @@ def _import(spec: ImportSpec, base: Path) -> list[Configuration]:
             place=str(path),
             remedy="a file that ase reads, extended xyz for example, beside the campaign",
         ) from error
-    return [from_atoms(atoms) for atoms in found]
+    cells = []
+    for number, atoms in enumerate(found):
+        try:
+            cells.append(from_atoms(atoms))
+        except SpecError as error:
+            raise SpecError(error.message, place=f"{path}, frame {number}") from error
+    return cells

@@ -106,6 +106,13 @@ CASES = [
         BOX.format("laxlib_init", 1, "Too few bands for required ndiag"),
         "",
     ),
+    (
+        "parallel_layout",
+        "resource",
+        "one pool",
+        BOX.format("mp_start_pools", 1, "invalid number of pools, out of range"),
+        "",
+    ),
     ("walltime", "none", "time", "     Maximum CPU time exceeded\n", ""),
     (
         "walltime",

@@ -5,15 +5,18 @@ from __future__ import annotations
 import gzip
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from fw_nnp.dft import make_labeler
 from fw_nnp.dft.diagnose import diagnose
+from fw_nnp.dft.espresso_input import with_keyword
 from fw_nnp.dft.espresso_stdout import read_stdout
 from fw_nnp.dft.outputs import find_outputs
 
-from .conftest import DATA
+from .conftest import DATA, espresso, pair
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "vasp"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/data/vasp")
@@ -305,3 +308,19 @@ def test_an_unknown_error_is_quoted(tmp_path):
     diagnosis = diagnose(tmp_path)
     assert diagnosis.error_class == "unknown"
     assert "dexx is negative" in diagnosis.evidence.text
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("calculation", ["nscf", "bands"])
+def test_a_pass_after_the_cycle_is_no_failed_cycle(calculation, pw, tmp_path):
+    """Its XML says that nothing converged, for there was nothing to converge."""
+    labeler = make_labeler(espresso(), programs={"pw": pw}, base=Path())
+    labeler.write(pair(), tmp_path)
+    path = tmp_path / "pw.in"
+    for kind in ("scf", calculation):
+        path.write_text(with_keyword(path.read_text(), "control", "calculation", kind))
+        with (tmp_path / "pw.out").open("w") as out:
+            subprocess.run([*pw, "-i", "pw.in"], cwd=tmp_path, stdout=out, check=True)
+    diagnosis = diagnose(tmp_path)
+    assert diagnosis.error_class == "incomplete"
+    assert "bands alone" in diagnosis.evidence.text

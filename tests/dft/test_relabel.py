@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from fw_nnp.core.errors import EngineError, LabelError
 from fw_nnp.core.records import Configuration, Label, LevelOfTheory, Quarantine
 from fw_nnp.core.specs import EmpiricalSpec, PotentialSpec
 from fw_nnp.dft import make_labeler, relabel, relabel_many
+from fw_nnp.dft.custody import ProgramJob
+from fw_nnp.dft.labeler import ProgramLabeler
 from fw_nnp.potentials import make_potential
 
 from .conftest import pair
@@ -108,6 +111,46 @@ def test_nothing_to_do_is_done_at_once(tmp_path):
 def test_what_is_not_about_the_structure_is_raised(error, tmp_path):
     with pytest.raises(type(error)):
         list(many(pairs(5), Scripted(error=error), tmp_path))
+
+
+class SlowReader(ProgramLabeler):
+    """Programs that note when they run; reading their outputs takes as long as running them."""
+
+    theory = LevelOfTheory(code="slow reader", settings={})
+
+    def __init__(self) -> None:
+        self.read_at: list[tuple[float, float]] = []
+        self.ran_at: list[tuple[float, float]] = []
+
+    def write(self, configuration: Configuration, directory: Path) -> None:
+        directory.mkdir(parents=True)
+
+    def job(self, directory: Path) -> ProgramJob:
+        script = "echo started; date +%s.%N; sleep 0.2; date +%s.%N"
+        return ProgramJob(
+            ["sh", "-c", script], stdout="out", stderr="err", volatile=[], banner="started"
+        )
+
+    def handlers(self, job: ProgramJob) -> list:
+        return []
+
+    def read(self, configuration, directory, diagnosis=None) -> Label:
+        began = time.time()
+        time.sleep(0.2)
+        _, first, last = (directory / "out").read_text().split()
+        self.ran_at.append((float(first), float(last)))
+        self.read_at.append((began, time.time()))
+        return Label(configuration_id=configuration.id, theory_id=self.theory.id, energy=-1.0)
+
+
+def test_a_core_does_not_wait_for_outputs_to_be_read(tmp_path):
+    labeler = SlowReader()
+    answers = list(many(pairs(5), labeler, tmp_path, side_by_side=1))
+    assert len(answers) == 5
+    assert all(a.provenance["wall_s"] > 0.2 for a in answers)
+    runs = sorted(labeler.ran_at)
+    assert all(first[1] <= second[0] for first, second in pairwise(runs))  # one at a time
+    assert any(began < start < end for start, _ in runs for began, end in labeler.read_at)
 
 
 # ---------------------------------------------------------------- geometry, before any program

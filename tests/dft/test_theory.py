@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from fw_nnp.core.errors import SpecError
 from fw_nnp.core.records import Configuration
+from fw_nnp.core.specs import EspressoSpec
+from fw_nnp.core.units import RYDBERG
 from fw_nnp.dft import make_labeler, theory_of
 from fw_nnp.dft.espresso_input import k_grid, keyword, pw_input, with_keyword
-from fw_nnp.dft.theory import SHIPPED, pseudopotentials
+from fw_nnp.dft.theory import SHIPPED, pseudopotentials, resolved
 
 from .conftest import espresso, pair
 
@@ -40,6 +45,9 @@ def test_a_pseudopotential_enters_by_its_content(tmp_path: Path):
         {"bands": 1.7},
         {"spin": True},
         {"input_dft": "PBESOL"},
+        {"hubbard": {"Al-3p": "1 eV"}},
+        {"hubbard": {"Al-3p": "1 eV"}, "hubbard_projectors": "atomic"},
+        {"vdw_corr": "grimme-d3"},
         {"extra": {"system": {"vdw_corr": "d3"}}},
     ],
     ids=lambda change: next(iter(change)),
@@ -133,3 +141,87 @@ def test_a_file_that_is_no_pseudopotential_is_refused(tmp_path: Path):
     (tmp_path / "a.upf").write_text("hello\n")
     with pytest.raises(SpecError, match="valence"):
         theory_of(espresso(pseudo_dir=".", pseudopotentials={"Al": "a.upf"}), base=tmp_path)
+
+
+# ---------------------------------------------------------------- presets, library tables
+
+
+LIBRARY = {
+    "pseudo_dir": ".",
+    "elements": ["Al"],
+    "code": "espresso",
+    "preset": "metal",
+}
+
+
+def library(folder: Path, **row: object) -> EspressoSpec:
+    """A folder with one file and the table of a library, as SSSP ships it."""
+    content = (SHIPPED / UPF).read_bytes()
+    (folder / UPF).write_bytes(content)
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    table = {"Al": {"filename": UPF, "md5": md5, "cutoff_wfc": 20.0, "cutoff_rho": 160.0, **row}}
+    (folder / "SSSP_test.json").write_text(json.dumps(table))
+    return EspressoSpec.model_validate(LIBRARY)
+
+
+@pytest.mark.parametrize(("preset", "spacing"), [("metal_fast", 0.25), ("metal_precise", 0.15)])
+def test_a_preset_fills_in_what_is_not_stated(preset, spacing):
+    stated = {"code": "espresso", "pseudopotentials": {"Al": UPF}, "ecutwfc": "20 Ry"}
+    spec = EspressoSpec.model_validate({**stated, "preset": preset})
+    assert spec.k_spacing == spacing
+    other = EspressoSpec.model_validate({**stated, "preset": preset, "degauss": "0.04 Ry"})
+    assert (other.k_spacing, other.bands) == (spacing, spec.bands)
+    assert other.degauss == pytest.approx(0.04 * RYDBERG)
+    # The stored spec is complete, and the name of the preset changes nothing.
+    stored = EspressoSpec.model_validate(spec.model_dump(mode="json"))
+    assert stored == spec
+    plain = spec.model_dump(mode="json") | {"preset": ""}
+    ids = {theory_of(s, base=Path()).id for s in (spec, EspressoSpec.model_validate(plain))}
+    assert len(ids) == 1
+
+
+def test_a_library_names_files_and_cutoffs(tmp_path: Path):
+    spec = resolved(library(tmp_path), base=tmp_path)
+    assert spec.pseudopotentials == {"Al": UPF}
+    assert spec.ecutwfc == pytest.approx(20.0 * RYDBERG)
+    assert spec.ecutrho == pytest.approx(160.0 * RYDBERG)
+    settings = theory_of(library(tmp_path), base=tmp_path).settings
+    assert settings["ecutwfc"] == spec.ecutwfc
+    explicit = spec.model_copy(update={"elements": []})
+    assert theory_of(explicit, base=tmp_path).id == theory_of(spec, base=tmp_path).id
+
+
+def test_a_library_is_refused_where_it_cannot_be_trusted(tmp_path: Path):
+    with pytest.raises(SpecError, match="md5"):
+        resolved(library(tmp_path, md5="0" * 32), base=tmp_path)
+    copper = EspressoSpec.model_validate({**LIBRARY, "elements": ["Cu"]})
+    with pytest.raises(SpecError, match="has no Cu"):
+        resolved(copper, base=tmp_path)
+    (tmp_path / "SSSP_test.json").unlink()
+    with pytest.raises(SpecError, match="one table"):
+        resolved(EspressoSpec.model_validate(LIBRARY), base=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"preset": "metall"}, "preset"),
+        ({"pseudopotentials": {}}, "name the elements"),
+        ({"ecutwfc": None}, "ecutwfc is missing"),
+        ({"hubbard": {"Fe-3d": "4 eV"}}, "no element 'Fe'"),
+        ({"hubbard": {"Al3p": "4 eV"}}, "hubbard"),
+        ({"starting_magnetization": {"Al": 0.3}}, "spin: true"),
+        ({"spin": True, "starting_magnetization": {"Ni": 0.3}}, "no element 'Ni'"),
+        ({"vdw_corr": "d3"}, "grimme-d3"),
+    ],
+)
+def test_what_does_not_fit_is_said_at_once(change, said):
+    with pytest.raises(ValidationError, match=said):
+        espresso(**change)
+
+
+def test_dft_u_and_dispersion_are_written():
+    spec = espresso(hubbard={"Al-3p": "1.5 eV"}, vdw_corr="grimme-d3")
+    text = pw_input(pair(), spec, pseudopotentials(spec, base=Path()))
+    assert text.endswith("HUBBARD {ortho-atomic}\nU Al-3p 1.500000\n")
+    assert keyword(text, "vdw_corr") == "'grimme-d3'"

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import stand_in_vasp
 from ase.calculators.emt import EMT
+from pydantic import ValidationError
 
 from fw_nnp.core.atoms import to_atoms
 from fw_nnp.core.errors import CorrectionRefused, LabelError, SpecError
@@ -89,6 +91,8 @@ def test_the_fingerprint_holds_what_changes_the_answer(base):
         {"preset": "mp"},
         {"potcars": {"Cu": "Cu"}},
         {"magmom": {"Cu": 1.0}},
+        {"hubbard": {"Cu-3d": "4 eV"}},
+        {"incar": {"IVDW": 12}},
         {"version": "6.4.2"},
     ):
         assert theory_of(vasp(**change), base=base).id != plain.id, change
@@ -113,6 +117,7 @@ def test_every_preset_is_a_single_point(preset, base):
     [
         ({"incar": {"ENCAT": 400}}, "did you mean 'ENCUT'"),
         ({"incar": {"NSW": 10}}, "set by fw_nnp"),
+        ({"incar": {"LDAUU": [4, 0]}}, "hubbard"),
         ({"elements": ["Al", "Ni"]}, "no POTCAR 'Ni"),
         ({"potcar_functional": "PBE_55"}, "did you mean"),
     ],
@@ -120,6 +125,18 @@ def test_every_preset_is_a_single_point(preset, base):
 def test_mistakes_are_named(change, message, base):
     with pytest.raises(SpecError, match=message):
         theory_of(vasp(**change), base=base)
+
+
+def test_dft_u_follows_the_elements_of_each_configuration(labeler, tmp_path):
+    made = labeler(hubbard={"Cu-3d": "4 eV"})
+    made.write(alloy(), tmp_path)
+    incar = stand_in_vasp.read_incar(tmp_path / "INCAR")
+    assert (incar["LDAUL"], incar["LDAUU"], incar["LMAXMIX"]) == ("-1 2", "0.0 4.0", "4")
+    aluminium = Configuration(cell=4 * np.eye(3), positions=[[0, 0, 0]], numbers=[13])
+    made.write(aluminium, tmp_path)
+    assert stand_in_vasp.read_incar(tmp_path / "INCAR")["LDAU"] == ".FALSE."
+    with pytest.raises(ValidationError, match="no element 'Fe'"):
+        vasp(hubbard={"Fe-3d": "4 eV"})
 
 
 def test_without_potcars_there_is_a_way_out(base, monkeypatch):

@@ -10,9 +10,10 @@ import stand_ins
 from ase.build import bulk
 
 from fw_nnp.core.atoms import from_atoms
-from fw_nnp.core.parsing import parse
+from fw_nnp.core.parsing import merged, parse
 from fw_nnp.core.records import LabelledConfiguration
 from fw_nnp.core.specs import CampaignSpec
+from fw_nnp.dft import make_labeler, relabel
 from fw_nnp.firetasks.crosscheck import crosscheck
 from fw_nnp.potentials.emt import EmtPotential
 
@@ -38,3 +39,45 @@ def test_a_second_theory_is_compared_after_aligning_energies(tmp_path: Path) -> 
     assert found.reference_energies["Al"] < 0.0  # the stand-in lies 0.3 eV/atom too high
     assert Path(found.figure).stat().st_size > 1000
     assert [row["quantity"].split()[0] for row in found.rows()]
+
+
+@pytest.mark.engines
+def test_two_cutoffs_of_pw_are_compared(pw: list[str], tmp_path: Path) -> None:
+    """The real pw.x at 10 Ry against labels at 14 Ry: forces differ little, stresses more."""
+    theory = {
+        "code": "espresso",
+        "pseudopotentials": {"Al": "Al.pbe-fwnnp.UPF"},
+        "k_spacing": 1.2,
+        "k_shift": True,
+        "degauss": "0.15 Ry",
+        "bands": 1.8,
+    }
+    plain = stand_ins.campaign()
+    del plain["relabel"]["theory"]
+    first, second = (
+        parse(
+            CampaignSpec,
+            merged(plain, {"relabel": {"theory": {**theory, "ecutwfc": cutoff}}}),
+            place="test",
+        ).relabel
+        for cutoff in ("14 Ry", "10 Ry")
+    )
+    configurations = []
+    for seed in range(3):
+        atoms = bulk("Al", "fcc", a=4.0) * (1, 1, 2)
+        atoms.rattle(0.1, seed=seed)
+        configurations.append(from_atoms(atoms))
+    labeler = make_labeler(first.theory, programs={"pw": pw}, base=tmp_path)
+    items = [
+        LabelledConfiguration(
+            configuration=c, label=relabel(c, labeler, tmp_path / c.id, max_attempts=2)
+        )
+        for c in configurations
+    ]
+    found = crosscheck(items, second, base=tmp_path, folder=tmp_path, count=3, cores=2)
+    assert (found.compared, found.failed) == (3, 0)
+    assert found.theory != labeler.theory.id
+    differences = found.differences.overall
+    assert 0.0 < differences.force_meV_A.rmse < 50.0
+    assert differences.energy_meV_atom.rmse < 20.0  # the shift of the cutoff is in the zero
+    assert abs(found.reference_energies["Al"]) > 1e-4

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,8 @@ from fireworks import LaunchPad
 
 from fw_nnp.core.parsing import merged, parse
 from fw_nnp.core.specs import CampaignSpec
+from fw_nnp.services import mongod
+from fw_nnp.services.launchpad import connect, prepare, use_server
 from fw_nnp.services.maintenance import launch_is_dead, recover
 from fw_nnp.store.mongo import MongoDocuments
 from fw_nnp.store.store import Store
@@ -30,6 +34,10 @@ RLAUNCH = [str(Path(sys.executable).parent / "rlaunch"), "-s", "rapidfire"]
 @pytest.fixture
 def submitted(launchpad_file: Path, launchpad: LaunchPad) -> tuple[Path, LaunchPad, Store]:
     """The stand-in campaign, submitted; its directory, launchpad and store."""
+    return launchpad_file.parent, launchpad, submit(launchpad, launchpad_file.parent)
+
+
+def submit(launchpad: LaunchPad, directory: Path) -> Store:
     changes = {
         "relabel": {"theory": {"potential": SLOW}, "chunk_size": 40},
         "train": {"stages": [{"name": "transfer", "epochs": 2, "batch_size": 4}]},
@@ -37,8 +45,8 @@ def submitted(launchpad_file: Path, launchpad: LaunchPad) -> tuple[Path, LaunchP
     spec = parse(CampaignSpec, merged(stand_ins.campaign(), changes), place="test")
     store = Store(MongoDocuments(launchpad.db))
     initialise(launchpad, store)
-    submit_campaign(launchpad, store, spec, base=launchpad_file.parent)
-    return launchpad_file.parent, launchpad, store
+    submit_campaign(launchpad, store, spec, base=directory)
+    return store
 
 
 def start(directory: Path, command: list[str] = WORK) -> subprocess.Popen:
@@ -98,3 +106,34 @@ def test_kill_9_loses_nothing_and_repeats_what_was_in_flight(submitted) -> None:
     assert len(repeated) <= 1  # one at a time was in flight
     assert store.count_labels({"code": "empirical", "purpose": "training"}) >= max(kept, 30)
     assert "report" in {step["key"] for step in store.steps("stand-in")}
+
+
+@pytest.fixture
+def own_server(mongod_program: list[str], tmp_path: Path) -> Iterator[tuple[Path, LaunchPad]]:
+    """A server that may be killed, and its launchpad."""
+    pad = connect(use_server(tmp_path, mongod.start(tmp_path)))
+    prepare(pad)
+    yield tmp_path, pad
+    pad.connection.close()
+    mongod.stop(tmp_path)
+    shutil.rmtree(mongod.home(tmp_path))
+
+
+def test_kill_9_on_the_server_is_waited_for(own_server) -> None:
+    """The worker keeps its answer until the server is back, and asks nothing again."""
+    directory, launchpad = own_server
+    store = submit(launchpad, directory)
+    worker = start(directory)
+    wait_for_questions(directory, worker, 14)
+    os.kill(mongod.start(directory).pid, signal.SIGKILL)
+    time.sleep(1.0)
+    mongod.start(directory)
+    wait_for_questions(directory, worker, 24)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=60) == 0, (directory / "work.log").read_text()[-3000:]
+    assert max(asked(directory).values()) == 1
+    assert store.count_labels({"code": "empirical", "purpose": {"$ne": "pool"}}) == len(
+        asked(directory)
+    )
+    states = Counter(fw["state"] for fw in launchpad.fireworks.find({}, {"state": 1}))
+    assert states["RUNNING"] == states["FIZZLED"] == 0
