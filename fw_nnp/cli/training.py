@@ -56,6 +56,7 @@ def train(
     from fw_nnp.core.specs import FileTrainSpec
     from fw_nnp.nnp import Progress as StageProgress
     from fw_nnp.nnp import train_stage
+    from fw_nnp.services.engines import find_programs
 
     content = load_yaml(config) if config else {}
     spec = parse(FileTrainSpec, content or {}, place=str(config or "defaults"))
@@ -81,6 +82,8 @@ def train(
                 seed=spec.seed,
                 start_from=models.get(stage.start_from) if stage.start_from else None,
                 replay=parts["low"][0] if stage.replay else (),
+                base=config.parent if config else Path(),
+                potentials_dir=find_programs().potentials,
                 progress=draw,
             )
             bar.update(line, completed=1.0)

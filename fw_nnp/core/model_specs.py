@@ -13,12 +13,35 @@ from .units import Length
 KINDS = ["moments", "ani"]
 
 
-class ModelSpec(Spec):
+class BaselineSpec(Spec):
+    """An EAM potential that is part of the model: the network learns what is missing from it."""
+
+    style: Literal["eam/alloy", "eam/fs"]
+    """LAMMPS' name for the format of the file."""
+    file: str
+    """A file beside the configuration, an absolute path, or a name in LAMMPS' own potentials
+    folder. Its content is kept in the model file."""
+    sha256: str = ""
+    """Of the file; if given, no other content is taken. Filled in where training reads it."""
+
+
+class EveryModel(Spec):
+    """What all kinds of models have."""
+
+    kind: str
+    """Name in MODELS, or ``package.module:attribute``."""
+    cutoff: Length = 6.0
+    repulsion: bool = True
+    """Fixed ZBL repulsion well below bonding distances."""
+    baseline: BaselineSpec | None = None
+    """Empirical potential to which the network is a correction (delta learning)."""
+
+
+class ModelSpec(EveryModel):
     """The default architecture, moments of the neighbour density; also the keys of plug-ins."""
 
     kind: str = "moments"
     """Name in MODELS, or ``package.module:attribute``."""
-    cutoff: Length = 6.0
     n_basis: PositiveInt = 12
     """Radial basis functions (Chebyshev x cutoff) per element pair."""
     n_radial: PositiveInt = 16
@@ -31,8 +54,6 @@ class ModelSpec(Spec):
     """Units of the hidden layers, per element."""
     members: PositiveInt = 1
     """Size of the committee: networks that are trained together and tell how uncertain they are."""
-    repulsion: bool = True
-    """Fixed ZBL repulsion well below bonding distances."""
 
     @field_validator("kind")
     @classmethod
@@ -45,18 +66,18 @@ class ModelSpec(Spec):
         return kind
 
 
-class AniSpec(Spec):
+class AniSpec(EveryModel):
     """The architecture of the paper: ANI's 22 radial and 32 angular features, GELU networks."""
 
     kind: Literal["ani"]
     cutoff: Length = 6.9
     """Of the radial features."""
+    repulsion: bool = False
+    """Fixed ZBL repulsion well below bonding distances; the paper has none."""
     angular_cutoff: Length = 3.5
     """Of the angular features; at most `cutoff`."""
     hidden: list[PositiveInt] = [224, 192, 160]
     """Units of the hidden layers, per element."""
-    repulsion: bool = False
-    """Fixed ZBL repulsion well below bonding distances; the paper has none."""
 
     @model_validator(mode="after")
     def _order(self) -> AniSpec:

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from .model_specs import AniSpec as AniSpec
 from .model_specs import AnyModelSpec as AnyModelSpec
+from .model_specs import BaselineSpec as BaselineSpec
 from .model_specs import ModelSpec as ModelSpec
 from .registry import did_you_mean
 from .spec import Fraction, Name

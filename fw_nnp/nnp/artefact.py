@@ -10,8 +10,10 @@ from fw_nnp.core.errors import CheckpointMismatch
 from fw_nnp.core.hashing import digest
 from fw_nnp.core.model_specs import AnyModelSpec, spec_of
 from fw_nnp.core.parsing import parse
+from fw_nnp.potentials.setfl import Setfl, read_setfl
 
 from . import checkpoint
+from .fixed import FixedTerms
 from .kernel_cache import announce_compilation
 from .models import MODELS
 from .potential import Potential
@@ -19,10 +21,14 @@ from .potential import Potential
 UNITS = {"energy": "eV", "length": "Å", "stress": "eV/Å³, positive in tension"}
 
 
-def build(spec: AnyModelSpec, elements: list[str], seed: int) -> Potential:
-    """A fresh model of the kind that `spec` names."""
+def build(
+    spec: AnyModelSpec, elements: list[str], seed: int, baseline: Setfl | None = None
+) -> Potential:
+    """A fresh model of the kind that `spec` names, with the tables of its baseline."""
     announce_compilation()
-    return MODELS.get(spec.kind)(spec, elements, seed)
+    model = MODELS.get(spec.kind)(spec, elements, seed)
+    model.fixed = FixedTerms(spec, elements, baseline)
+    return model
 
 
 def save_model(path: Path, model: Potential, training: dict[str, Any]) -> None:
@@ -34,7 +40,10 @@ def save_model(path: Path, model: Potential, training: dict[str, Any]) -> None:
         "training": training,
     }
     state = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    checkpoint.save(path, {"kind": "model", "card": json.dumps(card), "state": state})
+    content = {"kind": "model", "card": json.dumps(card), "state": state}
+    if model.fixed.eam is not None:  # so that the file is all that a user needs
+        content["baseline"] = model.fixed.eam.tables.data.decode("latin-1")
+    checkpoint.save(path, content)
 
 
 def load_model(path: Path) -> Potential:
@@ -42,7 +51,10 @@ def load_model(path: Path) -> Potential:
     content = _model_file(path)
     card = json.loads(content["card"])
     spec = parse(spec_of(card["model"]["kind"]), card["model"], place=str(path))
-    model = build(spec, card["elements"], seed=0)
+    baseline = None
+    if spec.baseline is not None:
+        baseline = read_setfl(spec.baseline, content["baseline"].encode("latin-1"))
+    model = build(spec, card["elements"], 0, baseline)
     try:
         model.load_state_dict(content["state"])
     except RuntimeError as error:

@@ -29,7 +29,7 @@ def model_card(path: Path) -> str:
     data: dict[str, Any] = training.get("data", {})
     parts = [
         f"# {model_id(path)}\n\nA neural network potential for {', '.join(card['elements'])}.",
-        _section("Architecture", {name: _text(value) for name, value in card["model"].items()}),
+        _section("Architecture", {n: _text(v) for n, v in card["model"].items() if v is not None}),
         _section("Units", card["units"]),
         _section("Training", _training(training)),
         _section("Training data", _data(data)),
@@ -89,11 +89,15 @@ def _errors(errors: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _limits(model: Mapping[str, Any]) -> str:
-    close = "a fixed ZBL repulsion takes over." if model.get("repulsion") else "nothing repels."
+    close = "only the empirical baseline repels." if model.get("baseline") else "nothing repels."
+    if model.get("repulsion"):
+        close = "a fixed ZBL repulsion takes over."
     return LIMITS.format(cutoff=model["cutoff"], close=close)
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(part)}" for key, part in value.items())
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

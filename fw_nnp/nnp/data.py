@@ -12,9 +12,10 @@ from fw_nnp.core.records import Configuration, LabelledConfiguration
 from fw_nnp.core.specs import LossWeights
 
 from .batch import AtomBatch, geometry, join
+from .fixed import Baseline
 from .loss import Errors, Targets, errors, residuals
+from .neighbours import find_neighbours
 from .potential import Potential
-from .repulsion import Baseline, repulsion
 
 VALIDATION_ATOMS = 512
 ADAPT_CELLS = 64
@@ -23,11 +24,12 @@ ADAPT_CELLS = 64
 def read_configuration(
     model: Potential, configuration: Configuration, dtype: torch.dtype
 ) -> tuple[AtomBatch, Baseline]:
-    """Geometry and fixed baseline of one configuration."""
+    """Geometry and fixed terms of one configuration."""
     batch, found = geometry(configuration, model.elements, model.cutoff, dtype)
-    if not model.spec.repulsion:
-        return batch, Baseline.zero(configuration.n_atoms)
-    return batch, repulsion(configuration, found)
+    species = batch.species.numpy()
+    if model.fixed.cutoff > model.cutoff:
+        found = find_neighbours(configuration, model.fixed.cutoff, species, len(model.elements))
+    return batch, model.fixed.of_cell(species, found, found.shortest())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -94,6 +94,12 @@ def export_model(path: Path, result: Path) -> Path:
     if not result.parent.is_dir():
         raise SpecError("no such folder", place=str(result.parent), remedy="make it first")
     model = load_model(path).double().requires_grad_(False)
+    if model.fixed.eam is not None:
+        raise TrainingError(
+            "the tables of its empirical baseline are no part of an exported program",
+            place=str(path),
+            remedy="use the model file itself, or train without a baseline",
+        )
     model.find_constants()
     n_species = len(model.elements)
     example = arguments_of(model, _example(model))

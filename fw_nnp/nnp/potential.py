@@ -12,6 +12,7 @@ from fw_nnp.core.specs import AnyModelSpec
 
 from . import pair_sums
 from .batch import AtomBatch
+from .fixed import FixedTerms
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,6 +53,8 @@ class Potential(nn.Module):
     """Derivatives of the energy that are continuous where a neighbour crosses the cutoff."""
 
     reference: Tensor
+    fixed: FixedTerms
+    """What is added to the network; set by whoever builds the model."""
 
     def __init__(self, spec: AnyModelSpec, elements: list[str], seed: int) -> None:
         super().__init__()

@@ -13,8 +13,8 @@ from fw_nnp.core.records import Configuration, Label
 from .artefact import load_model, model_id
 from .batch import AtomBatch, groups_of, join
 from .data import read_configuration
+from .fixed import Baseline
 from .potential import Potential, Prediction
-from .repulsion import Baseline
 
 BATCH_ATOMS = 256  # what fits the processor's cache
 

@@ -16,6 +16,7 @@ import fw_nnp
 from fw_nnp.core.errors import CheckpointMismatch, Diverged
 from fw_nnp.core.records import LabelledConfiguration
 from fw_nnp.core.specs import AnyModelSpec, StageSpec
+from fw_nnp.potentials.setfl import Setfl
 
 from . import checkpoint
 from .artefact import build, load_model, model_id, save_model
@@ -57,12 +58,13 @@ class StageRun:
         validation: Sequence[LabelledConfiguration],
         start_from: Path | None,
         replay: Sequence[LabelledConfiguration],
+        baseline: Setfl | None,
     ) -> None:
         """Model, cells, optimiser; then the checkpoint's state, if there is one."""
         stored = self._stored()
         elements = sorted({e for item in training for e in item.configuration.elements})
         if start_from is None:
-            self.model = build(spec, elements, self.seed)
+            self.model = build(spec, elements, self.seed, baseline)
         else:
             self.model = take_over(start_from, spec, elements)
         self.parent = model_id(start_from) if start_from else ""
