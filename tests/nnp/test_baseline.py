@@ -24,6 +24,7 @@ from fw_nnp.potentials.setfl import find_baseline, read_setfl
 from .conftest import SMALL, eam_file, eam_tables, random_cell
 from .test_physics import changed
 
+
 def alone(tables, cell, elements=("Al", "Ni")):
     """Energy, forces and stress of the baseline alone, with the pairs that a model would have."""
     eam = Eam(tables, elements)
