@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, JsonValue, Tag, field_validator, model_validator
 
 from .registry import did_you_mean
 from .spec import PositiveInt, Spec
@@ -25,6 +25,9 @@ class BaselineSpec(Spec):
     """Of the file; if given, no other content is taken. Filled in where training reads it."""
 
 
+HeadName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+
+
 class EveryModel(Spec):
     """What all kinds of models have."""
 
@@ -35,10 +38,20 @@ class EveryModel(Spec):
     """Fixed ZBL repulsion well below bonding distances."""
     baseline: BaselineSpec | None = None
     """Empirical potential to which the network is a correction (delta learning)."""
+    heads: list[HeadName] = []
+    """Names of two output layers, for labels of low and of high fidelity in this order, each with
+    reference energies of its own; the last one that is trained answers unless another is named."""
+
+    @field_validator("heads")
+    @classmethod
+    def _two(cls, heads: list[str]) -> list[str]:
+        if len(set(heads)) != len(heads) or len(heads) not in (0, 2):
+            raise ValueError("heads are two different names: of the low and of the high labels")
+        return heads
 
 
 class ModelSpec(EveryModel):
-    """The default architecture, moments of the neighbour density; also the keys of plug-ins."""
+    """The default architecture, moments of the neighbour density."""
 
     kind: str = "moments"
     """Name in MODELS, or ``package.module:attribute``."""
@@ -58,7 +71,7 @@ class ModelSpec(EveryModel):
     @field_validator("kind")
     @classmethod
     def _known(cls, kind: str) -> str:
-        if kind not in KINDS and ":" not in kind:
+        if kind not in KINDS:
             raise ValueError(
                 f"unknown kind '{kind}'{did_you_mean(kind, KINDS)}; "
                 f"known are {', '.join(KINDS)} and 'package.module:attribute'"
@@ -86,8 +99,19 @@ class AniSpec(EveryModel):
         return self
 
 
-def spec_of(kind: str) -> type[ModelSpec] | type[AniSpec]:
+class PluginSpec(EveryModel):
+    """A model of your own, a subclass of `fw_nnp.nnp.potential.Potential`."""
+
+    kind: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
+    """``package.module:attribute``, as the workers can import it."""
+    settings: dict[str, JsonValue] = {}
+    """Keyword arguments of the class."""
+
+
+def spec_of(kind: str) -> type[ModelSpec] | type[AniSpec] | type[PluginSpec]:
     """The spec that a kind of model is described by."""
+    if ":" in kind:
+        return PluginSpec
     return AniSpec if kind == "ani" else ModelSpec
 
 
@@ -97,6 +121,8 @@ def _tag(model: Any) -> str:
 
 
 AnyModelSpec = Annotated[
-    Annotated[ModelSpec, Tag("ModelSpec")] | Annotated[AniSpec, Tag("AniSpec")],
+    Annotated[ModelSpec, Tag("ModelSpec")]
+    | Annotated[AniSpec, Tag("AniSpec")]
+    | Annotated[PluginSpec, Tag("PluginSpec")],
     Discriminator(_tag),
 ]

@@ -29,7 +29,7 @@ def model_card(path: Path) -> str:
     data: dict[str, Any] = training.get("data", {})
     parts = [
         f"# {model_id(path)}\n\nA neural network potential for {', '.join(card['elements'])}.",
-        _section("Architecture", {n: _text(v) for n, v in card["model"].items() if v is not None}),
+        _section("Architecture", _architecture(card["model"])),
         _section("Units", card["units"]),
         _section("Training", _training(training)),
         _section("Training data", _data(data)),
@@ -48,15 +48,21 @@ def _section(title: str, rows: Mapping[str, str]) -> str:
     return "\n".join([f"## {title}\n", "| | |", "| --- | --- |", *lines])
 
 
+def _architecture(model: Mapping[str, Any]) -> dict[str, str]:
+    return {name: _text(value) for name, value in model.items() if value not in (None, [], {})}
+
+
 def _training(training: Mapping[str, Any]) -> dict[str, str]:
     stage = training.get("stage", {})
     found = {
         "stage": stage.get("name", ""),
-        "started from": training.get("parent") or "random numbers",
+        "started from": _text(training.get("parent") or "random numbers"),
         "seed": _text(training.get("seed", "")),
         "best epoch": _text(training.get("best_epoch", "")),
         "complete": "yes" if training.get("complete") else "no, it was stopped before its time",
     }
+    if "joined" in training:
+        found["joined from"] = _text(training["joined"])
     versions = training.get("versions", {})
     return found | {f"version of {name}": version for name, version in versions.items()}
 

@@ -71,10 +71,17 @@ def read_cell(model: Potential, item: LabelledConfiguration, weights: LossWeight
 
 
 class CellSet:
-    """The cells of a training or validation set, from which batches are joined."""
+    """The cells of a training or validation set, from which batches are joined.
 
-    def __init__(self, cells: Sequence[Cell]) -> None:
+    Parameters
+    ----------
+    head
+        Of the model, that the labels are for.
+    """
+
+    def __init__(self, cells: Sequence[Cell], head: str = "") -> None:
         self.cells = list(cells)
+        self.head = head
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -110,6 +117,7 @@ def sample_of(cells: list[Cell], seed: int) -> AtomBatch:
 
 def total_errors(model: Potential, cells: CellSet) -> Errors:
     """Errors over a whole set."""
+    model.use_head(cells.head)
     largest = max(cell.batch.n_atoms for cell in cells.cells)
     squares, counts = torch.zeros(3).double(), torch.zeros(3).double()
     for batch, targets in cells.in_order(max(1, VALIDATION_ATOMS // largest)):

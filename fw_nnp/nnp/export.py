@@ -59,7 +59,7 @@ class Exportable(nn.Module):
             volumes=torch.ones(1, dtype=torch.float64, device=vectors.device),
         )
         energies, forces, virials = self.model.evaluate(batch)
-        energies = energies.double() + self.model.reference[species]
+        energies = energies.double() + self.model.reference_energies[species]
         if self.model.spec.repulsion:
             centres = neighbours.index_select(0, reverse)
             z = self.numbers[species]
@@ -76,8 +76,13 @@ def arguments_of(model: Potential, configuration: Configuration) -> tuple[Tensor
     return tuple(getattr(batch, name) for name in ARGUMENTS)
 
 
-def export_model(path: Path, result: Path) -> Path:
+def export_model(path: Path, result: Path, head: str = "") -> Path:
     """Write the model at `path` as an exported program, and its card beside it.
+
+    Parameters
+    ----------
+    head
+        As in `load_model`.
 
     Returns
     -------
@@ -93,7 +98,7 @@ def export_model(path: Path, result: Path) -> Path:
     """
     if not result.parent.is_dir():
         raise SpecError("no such folder", place=str(result.parent), remedy="make it first")
-    model = load_model(path).double().requires_grad_(False)
+    model = load_model(path, head).double().requires_grad_(False)
     if model.fixed.eam is not None:
         raise TrainingError(
             "the tables of its empirical baseline are no part of an exported program",
@@ -114,7 +119,8 @@ def export_model(path: Path, result: Path) -> Path:
             place=str(path),
             remedy="see which operation torch.export refuses; models of your own must avoid it",
         ) from error
-    told = {"id": model_id(path), "arguments": ARGUMENTS, "results": RESULTS, **read_card(path)}
+    signature = {"arguments": ARGUMENTS, "results": RESULTS}
+    told = {"id": model_id(path, head), "head": model.head, **signature, **read_card(path)}
     buffer = io.BytesIO()
     torch.export.save(program, buffer, extra_files={"card.json": json.dumps(told)})
     temporary = result.with_name(result.name + ".tmp")

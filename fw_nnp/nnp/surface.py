@@ -65,7 +65,7 @@ class Surface:
         self.elements = model.elements
         self.cutoff = model.cutoff
         self.skin = skin
-        self.reference: FloatArray = model.reference.double().numpy().copy()
+        self.reference: FloatArray = model.reference_energies.double().numpy().copy()
         self._dtype = torch.float32 if precision == "single" else torch.float64
         self._model = deepcopy(model).to(self._dtype).eval()
         self._fixed = self._model.fixed

@@ -12,7 +12,7 @@ from ase.calculators.emt import EMT
 
 from fw_nnp.core.atoms import from_atoms, label_from_calculator
 from fw_nnp.core.records import Configuration, LabelledConfiguration
-from fw_nnp.core.specs import AniSpec, BaselineSpec, ModelSpec, StageSpec
+from fw_nnp.core.specs import AniSpec, BaselineSpec, ModelSpec, PluginSpec, StageSpec
 from fw_nnp.nnp import train_stage
 from fw_nnp.nnp.artefact import build
 from fw_nnp.nnp.batch import join
@@ -20,8 +20,11 @@ from fw_nnp.nnp.data import read_configuration
 from fw_nnp.nnp.models import MODELS
 from fw_nnp.potentials.setfl import Setfl, read_setfl
 
+from .plug_in import PairPotential
+
 SMALL = {"cutoff": 4.5, "n_basis": 6, "n_radial": 4, "l_max": 3, "n_cubic": 3, "hidden": [12, 8]}
 SMALL_ANI = AniSpec(kind="ani", cutoff=4.5, angular_cutoff=3.6, hidden=[12, 8], repulsion=True)
+PLUG_IN = f"{PairPotential.__module__}:PairPotential"
 
 
 @pytest.fixture(autouse=True)
@@ -67,13 +70,17 @@ def eam_tables(style: str = "eam/fs") -> Setfl:
     return read_setfl(BaselineSpec(style=style, file="NiAl.test"), eam_file(style))
 
 
-@pytest.fixture(params=[*MODELS, "committee", "baseline"])
+@pytest.fixture(params=[*MODELS, "committee", "baseline", "heads", "plug-in"])
 def model(request):
     """Every registered model, two elements, float64, with features adapted to some cells."""
     tables = None
     if request.param == "baseline":
         tables = eam_tables()
         spec = ModelSpec(baseline=tables.spec, **SMALL)
+    elif request.param == "plug-in":
+        spec = PluginSpec(kind=PLUG_IN, cutoff=4.5, settings={"n_functions": 5})
+    elif request.param == "heads":
+        spec = ModelSpec(heads=["low", "high"], **SMALL)
     elif request.param == "committee":
         spec = ModelSpec(members=3, **SMALL)
     elif request.param == "ani":

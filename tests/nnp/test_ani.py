@@ -12,7 +12,7 @@ from fw_nnp.core.errors import SpecError
 from fw_nnp.core.model_specs import spec_of
 from fw_nnp.core.parsing import parse
 from fw_nnp.core.records import Configuration
-from fw_nnp.core.specs import AniSpec, ModelSpec, StageSpec, TrainSpec
+from fw_nnp.core.specs import AniSpec, ModelSpec, PluginSpec, StageSpec, TrainSpec
 from fw_nnp.nnp import predict, train_stage
 from fw_nnp.nnp.ani_features import features, n_features
 from fw_nnp.nnp.artefact import build, load_model
@@ -150,7 +150,7 @@ def test_each_kind_has_its_own_keys():
     assert (paper.cutoff, paper.angular_cutoff, paper.hidden) == (6.9, 3.5, [224, 192, 160])
     assert parse(TrainSpec, {"stages": [{"name": "first"}]}, place="file").model == ModelSpec()
     plug_in = parse(TrainSpec, training({"kind": "package.module:Model"}), place="file").model
-    assert isinstance(plug_in, ModelSpec)
+    assert isinstance(plug_in, PluginSpec)
     assert spec_of("moments") is ModelSpec
 
 
