@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, JsonValue, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from .registry import did_you_mean
 from .spec import PositiveInt, Spec
@@ -104,7 +104,7 @@ class PluginSpec(EveryModel):
 
     kind: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
     """``package.module:attribute``, as the workers can import it."""
-    settings: dict[str, JsonValue] = {}
+    settings: dict[str, Any] = {}
     """Keyword arguments of the class."""
 
 
