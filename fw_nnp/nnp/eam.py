@@ -48,10 +48,10 @@ class Eam:
         self.tables = tables
         self.cutoff = tables.cutoff
         own = [tables.elements.index(element) for element in elements]
-        self._steps = tables.d_r, tables.d_rho
-        self._embedding = cubics(tables.embedding[own])
-        self._density = cubics(tables.density[np.ix_(own, own)])
-        self._pair = cubics(tables.pair[np.ix_(own, own)])
+        self.steps = tables.d_r, tables.d_rho
+        self.embedding = cubics(tables.embedding[own])
+        self.density = cubics(tables.density[np.ix_(own, own)])
+        self.pair = cubics(tables.pair[np.ix_(own, own)])
 
     def by_atom(self, species: IntArray, pairs: Pairs) -> Terms:
         """What each atom of `species` (N,) has; pairs beyond the cutoff do not count."""
@@ -63,10 +63,10 @@ class Eam:
             pairs.neighbours,
             species,
             self.cutoff,
-            *self._steps,
-            self._embedding,
-            self._density,
-            self._pair,
+            *self.steps,
+            self.embedding,
+            self.density,
+            self.pair,
             energies,
             forces,
             virials,

@@ -1,7 +1,7 @@
 """A model as a program of torch alone: ``torch.export``, with any number of atoms and pairs.
 
 ``torch.export.load(path).module()`` takes the tensors `ARGUMENTS`, which are those of `AtomBatch`,
-and gives the tensors `RESULTS`. Repulsion and reference energies are in it.
+and gives the tensors `RESULTS`. Repulsion, baseline and reference energies are in it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from fw_nnp.core.records import Configuration
 from .artefact import load_model, model_id, read_card
 from .batch import AtomBatch, geometry
 from .card import model_card
+from .eam_program import EamProgram
 from .pair_sums import forces_and_virials
 from .potential import Potential
 from .repulsion import pair_repulsion
@@ -45,6 +46,7 @@ class Exportable(nn.Module):
         self.model = model
         numbers = torch.tensor([atomic_numbers[symbol] for symbol in model.elements])
         self.register_buffer("numbers", numbers)
+        self.eam = EamProgram(model.fixed.eam) if model.fixed.eam else None
 
     def forward(
         self, vectors: Tensor, starts: Tensor, neighbours: Tensor, reverse: Tensor, species: Tensor
@@ -67,6 +69,11 @@ class Exportable(nn.Module):
             more_forces, more_virials = forces_and_virials(g, batch)
             energies = energies.index_add(0, centres, halves.double())
             forces, virials = forces + more_forces, virials + more_virials
+        if self.eam is not None:
+            more, g = self.eam(batch)
+            more_forces, more_virials = forces_and_virials(g, batch)
+            energies, forces = energies + more, forces + more_forces
+            virials = virials + more_virials
         return energies, forces, 0.5 * (virials + virials.transpose(1, 2))
 
 
@@ -99,11 +106,12 @@ def export_model(path: Path, result: Path, head: str = "") -> Path:
     if not result.parent.is_dir():
         raise SpecError("no such folder", place=str(result.parent), remedy="make it first")
     model = load_model(path, head).double().requires_grad_(False)
-    if model.fixed.eam is not None:
+    if model.fixed.eam is not None and model.fixed.eam.cutoff > model.cutoff:
         raise TrainingError(
-            "the tables of its empirical baseline are no part of an exported program",
+            f"its baseline reaches {model.fixed.eam.cutoff:g} Å, further than the network with "
+            f"{model.cutoff:g} Å: an exported program has pairs of the second only",
             place=str(path),
-            remedy="use the model file itself, or train without a baseline",
+            remedy="train with a cutoff that is not shorter than that of the baseline",
         )
     model.find_constants()
     n_species = len(model.elements)
