@@ -19,6 +19,7 @@ from fw_nnp.nnp.card import model_card
 from fw_nnp.nnp.eam import Eam, cubics
 from fw_nnp.nnp.eam_program import EamProgram
 from fw_nnp.nnp.export import export_model
+from fw_nnp.nnp.lammps_run import open_lammps, run_lammps
 from fw_nnp.nnp.neighbours import find_neighbours
 from fw_nnp.nnp.pair_sums import forces_and_virials
 from fw_nnp.potentials import make_potential
@@ -241,3 +242,55 @@ def test_an_exported_program_that_would_lack_pairs_is_refused(spec, tmp_path):
     save_model(tmp_path / "short.pt", short, {})
     with pytest.raises(TrainingError, match=r"reaches 3\.9 Å"):
         export_model(tmp_path / "short.pt", tmp_path / "short.pt2")
+
+
+DYNAMICS = """
+units metal
+atom_style atomic
+boundary p p p
+lattice fcc 4.05
+region box block 0 2 0 2 0 2
+create_box 1 box
+create_atoms 1 box
+{pair}
+mass 1 26.98  # after the pair style, which would take it from its file
+displace_atoms all random 0.1 0.1 0.1 77
+velocity all create 600.0 5
+fix 1 all nve
+thermo_style custom step pe etotal pxx pxy
+thermo_modify format float %.15g
+thermo 10
+log log.{name}
+run 20
+log none
+"""
+
+
+@pytest.mark.engines
+def test_dynamics_in_lammps_are_those_of_its_own_pair_style(programs, tmp_path, monkeypatch):
+    """A network that says nothing, through fix external, against pair_style eam/fs."""
+    monkeypatch.chdir(tmp_path)
+    folder = programs.require_potentials()
+    baseline = BaselineSpec(style="eam/fs", file="Al_mm.eam.fs")
+    bare = ModelSpec(baseline=baseline, repulsion=False, **SMALL)
+    named, tables = find_baseline(bare, tmp_path, folder)
+    model = build(named, ["Al"], 0, tables)
+    with torch.no_grad():
+        model.network["Al"][-1].weight.zero_()
+    save_model(tmp_path / "model.pt", model, {})
+    ours = "pair_style fw_nnp model.pt double\npair_coeff * * Al"
+    theirs = f'pair_style eam/fs\npair_coeff * * "{folder}/Al_mm.eam.fs" Al'
+    (tmp_path / "in.ours").write_text(DYNAMICS.format(pair=ours, name="ours"))
+    (tmp_path / "in.theirs").write_text(DYNAMICS.format(pair=theirs, name="theirs"))
+    options = ["-log", "none", "-screen", "none"]
+    run_lammps(tmp_path / "in.ours", options)
+    lammps = open_lammps(options)
+    lammps.file(str(tmp_path / "in.theirs"))
+    lammps.close()
+    rows_of = []
+    for name in ("ours", "theirs"):
+        rows = [line.split() for line in (tmp_path / f"log.{name}").read_text().splitlines()]
+        rows_of.append(np.array([r for r in rows if len(r) == 5 and r[0].isdigit()], dtype=float))
+    assert len(rows_of[0]) == 3
+    np.testing.assert_allclose(*rows_of, rtol=1e-8, atol=1e-5)
+    assert np.ptp(rows_of[0][:, 1]) > 0.1
