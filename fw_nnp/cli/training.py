@@ -12,6 +12,7 @@ from .common import AsJson, err, out, print_json, print_table
 if TYPE_CHECKING:
     from fw_nnp.core.records import LabelledConfiguration
     from fw_nnp.core.specs import DatasetSpec, FileTrainSpec
+    from fw_nnp.nnp import StageResult
 
 Data = Annotated[
     list[Path], typer.Option("--data", help="extxyz, ANI-style HDF5 or mlearn JSON; repeatable.")
@@ -44,6 +45,9 @@ def train(
         ),
     ] = None,
     description: Description = None,
+    spread: Annotated[
+        bool, typer.Option("--spread", help="Train each member of a committee in its own process.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Train a potential on files; called again, it goes on from its checkpoints.
@@ -56,6 +60,8 @@ def train(
     from fw_nnp.core.specs import FileTrainSpec
     from fw_nnp.nnp import Progress as StageProgress
     from fw_nnp.nnp import train_stage
+    from fw_nnp.nnp.committee import train_apart
+    from fw_nnp.services.engines import find_programs
 
     content = load_yaml(config) if config else {}
     spec = parse(FileTrainSpec, content or {}, place=str(config or "defaults"))
@@ -70,34 +76,33 @@ def train(
         for stage in spec.stages:
             line = bar.add_task(stage.name, total=1.0, errors="")
 
-            def draw(done: StageProgress, line: TaskID = line) -> None:
-                bar.update(line, completed=done.fraction, errors=_errors(done.record))
+            def draw(fraction: float, newest: StageProgress, line: TaskID = line) -> None:
+                bar.update(line, completed=fraction, errors=_errors(newest.record))
 
-            result = train_stage(
-                stage,
-                spec.model,
-                *parts[stage.labels],
-                directory / stage.name,
-                seed=spec.seed,
-                start_from=models.get(stage.start_from) if stage.start_from else None,
-                replay=parts["low"][0] if stage.replay else (),
-                progress=draw,
-            )
+            def draw_one(newest: StageProgress, draw: Any = draw) -> None:
+                draw(newest.fraction, newest)
+
+            arguments = (stage, spec.model, *parts[stage.labels], directory / stage.name)
+            keywords: dict[str, Any] = {
+                "seed": spec.seed,
+                "start_from": models.get(stage.start_from) if stage.start_from else None,
+                "replay": parts["low"][0] if stage.replay else (),
+                "base": config.parent if config else Path(),
+                "potentials_dir": find_programs().potentials,
+            }
+            if spread:
+                results = train_apart(*arguments, **keywords, progress=draw)
+            else:
+                results = [train_stage(*arguments, **keywords, progress=draw_one)]
             bar.update(line, completed=1.0)
-            models[stage.name] = result.model_path
-            movements[stage.name] = result.movement
-            best = [row for row in result.history if row["epoch"] == result.best_epoch]
-            rows.append(
-                {
-                    "stage": stage.name,
-                    "epochs": len(result.history),
-                    "wall_s": result.wall_s,
-                    **{q: best[0][key] if best else None for q, key in QUANTITIES.items()},
-                }
-            )
+            models[stage.name] = directory / stage.name / "model.pt"
+            for number, result in enumerate(results, start=1):
+                name = f"{stage.name}, member {number}" if spread else stage.name
+                movements[name] = result.movement
+                rows.append(_row(name, result))
     model = directory / "model.pt"
     partial = directory / "model.pt.part"
-    partial.write_bytes(result.model_path.read_bytes())
+    partial.write_bytes(models[stage.name].read_bytes())
     partial.replace(model)
     if json:
         print_json({"model": str(model), "stages": rows, "movement": movements})
@@ -107,6 +112,17 @@ def train(
         if moved:
             print_table(_moved(moved), title=f"what stage {name} moved, relative to its start")
     out.print(f"model: {model}")
+
+
+def _row(name: str, result: StageResult) -> dict[str, Any]:
+    """What the table says of a stage: the errors of the model that was kept."""
+    best = [row for row in result.history if row["epoch"] == result.best_epoch]
+    return {
+        "stage": name,
+        "epochs": len(result.history),
+        "wall_s": result.wall_s,
+        **{q: best[0][key] if best else None for q, key in QUANTITIES.items()},
+    }
 
 
 def _parts(
@@ -142,6 +158,7 @@ def evaluate(
     shift: Annotated[
         bool, typer.Option("--shift", help="Fit a constant energy per element first.")
     ] = False,
+    head: Annotated[str, typer.Option(help="Of a model that has several.")] = "",
     calibration: Annotated[
         Path | None,
         typer.Option(help="PNG to draw a committee's uncertainty into, against its errors."),
@@ -158,9 +175,9 @@ def evaluate(
 
     items = [item for path in data for item in _read(path, description)]
     if calibration is not None:
-        _calibrate(model, items, calibration, json)
+        _calibrate(model, head, items, calibration, json)
         return
-    predicted = predict(model, [item.configuration for item in items])
+    predicted = predict(model, [item.configuration for item in items], head=head)
     energies = fit_shift(items, predicted) if shift else None
     errors = errors_json(compare(items, predicted, shift=energies))
     if json:
@@ -174,7 +191,9 @@ def evaluate(
     print_table(rows, title=f"{len(items)} configurations")
 
 
-def _calibrate(model: Path, items: list[LabelledConfiguration], figure: Path, json: bool) -> None:
+def _calibrate(
+    model: Path, head: str, items: list[LabelledConfiguration], figure: Path, json: bool
+) -> None:
     """What the spread of the members is worth, as a figure and a table."""
     from dataclasses import asdict
 
@@ -183,7 +202,8 @@ def _calibrate(model: Path, items: list[LabelledConfiguration], figure: Path, js
     from fw_nnp.report.calibration import calibration_figure
     from fw_nnp.report.style import png_bytes
 
-    found = calibration(items, predict_members(model, [item.configuration for item in items]))
+    configurations = [item.configuration for item in items]
+    found = calibration(items, predict_members(model, configurations, head=head))
     figure.write_bytes(png_bytes(calibration_figure(found)))
     if json:
         print_json({name: asdict(value) for name, value in found.items()})

@@ -17,7 +17,7 @@ ModelFile = Annotated[Path, typer.Option("--model", help="Model file.")]
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (relax, lammps, export_model, card):
+    for command in (relax, lammps, join_committee, export_model, card):
         app.command(rich_help_panel="Potentials")(command)
 
 
@@ -119,9 +119,26 @@ def lammps(
     run_lammps(file, arguments or [])
 
 
+def join_committee(
+    models: Annotated[list[Path], typer.Argument(help="Model files of single models.")],
+    result: Annotated[Path, typer.Option("--out", help="File to write.")],
+) -> None:
+    """Make one model file of models that were trained apart, its members.
+
+    Train them with the same configuration but for `seed`, on any machines.
+
+    Example: `fw-nnp join-committee a/model.pt b/model.pt c/model.pt --out committee.pt`
+    """
+    from fw_nnp.nnp.committee import join_committee as join
+
+    join(models, result)
+    out.print(f"committee: {result}")
+
+
 def export_model(
     model: Annotated[Path, typer.Argument(help="Model file.")],
     result: Annotated[Path, typer.Argument(metavar="OUT", help="File to write, .pt2.")],
+    head: Annotated[str, typer.Option(help="Of a model that has several.")] = "",
 ) -> None:
     """Write a model as a program of torch alone (torch.export), and its card beside it.
 
@@ -130,7 +147,7 @@ def export_model(
     from fw_nnp.nnp.export import export_model as write
 
     err.print("exporting: takes about half a minute")
-    card_file = write(model, result)
+    card_file = write(model, result, head)
     out.print(f"program: {result}\ncard: {card_file}")
 
 

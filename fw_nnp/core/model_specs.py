@@ -13,12 +13,48 @@ from .units import Length
 KINDS = ["moments", "ani"]
 
 
-class ModelSpec(Spec):
-    """The default architecture, moments of the neighbour density; also the keys of plug-ins."""
+class BaselineSpec(Spec):
+    """An EAM potential that is part of the model: the network learns what is missing from it."""
+
+    style: Literal["eam/alloy", "eam/fs"]
+    """LAMMPS' name for the format of the file."""
+    file: str
+    """A file beside the configuration, an absolute path, or a name in LAMMPS' own potentials
+    folder. Its content is kept in the model file."""
+    sha256: str = ""
+    """Of the file; if given, no other content is taken. Filled in where training reads it."""
+
+
+HeadName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+
+
+class EveryModel(Spec):
+    """What all kinds of models have."""
+
+    kind: str
+    """Name in MODELS, or ``package.module:attribute``."""
+    cutoff: Length = 6.0
+    repulsion: bool = True
+    """Fixed ZBL repulsion well below bonding distances."""
+    baseline: BaselineSpec | None = None
+    """Empirical potential to which the network is a correction (delta learning)."""
+    heads: list[HeadName] = []
+    """Names of two output layers, for labels of low and of high fidelity in this order, each with
+    reference energies of its own; the last one that is trained answers unless another is named."""
+
+    @field_validator("heads")
+    @classmethod
+    def _two(cls, heads: list[str]) -> list[str]:
+        if len(set(heads)) != len(heads) or len(heads) not in (0, 2):
+            raise ValueError("heads are two different names: of the low and of the high labels")
+        return heads
+
+
+class ModelSpec(EveryModel):
+    """The default architecture, moments of the neighbour density."""
 
     kind: str = "moments"
     """Name in MODELS, or ``package.module:attribute``."""
-    cutoff: Length = 6.0
     n_basis: PositiveInt = 12
     """Radial basis functions (Chebyshev x cutoff) per element pair."""
     n_radial: PositiveInt = 16
@@ -31,13 +67,11 @@ class ModelSpec(Spec):
     """Units of the hidden layers, per element."""
     members: PositiveInt = 1
     """Size of the committee: networks that are trained together and tell how uncertain they are."""
-    repulsion: bool = True
-    """Fixed ZBL repulsion well below bonding distances."""
 
     @field_validator("kind")
     @classmethod
     def _known(cls, kind: str) -> str:
-        if kind not in KINDS and ":" not in kind:
+        if kind not in KINDS:
             raise ValueError(
                 f"unknown kind '{kind}'{did_you_mean(kind, KINDS)}; "
                 f"known are {', '.join(KINDS)} and 'package.module:attribute'"
@@ -45,18 +79,18 @@ class ModelSpec(Spec):
         return kind
 
 
-class AniSpec(Spec):
+class AniSpec(EveryModel):
     """The architecture of the paper: ANI's 22 radial and 32 angular features, GELU networks."""
 
     kind: Literal["ani"]
     cutoff: Length = 6.9
     """Of the radial features."""
+    repulsion: bool = False
+    """Fixed ZBL repulsion well below bonding distances; the paper has none."""
     angular_cutoff: Length = 3.5
     """Of the angular features; at most `cutoff`."""
     hidden: list[PositiveInt] = [224, 192, 160]
     """Units of the hidden layers, per element."""
-    repulsion: bool = False
-    """Fixed ZBL repulsion well below bonding distances; the paper has none."""
 
     @model_validator(mode="after")
     def _order(self) -> AniSpec:
@@ -65,8 +99,19 @@ class AniSpec(Spec):
         return self
 
 
-def spec_of(kind: str) -> type[ModelSpec] | type[AniSpec]:
+class PluginSpec(EveryModel):
+    """A model of your own, a subclass of `fw_nnp.nnp.potential.Potential`."""
+
+    kind: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
+    """``package.module:attribute``, as the workers can import it."""
+    settings: dict[str, Any] = {}
+    """Keyword arguments of the class."""
+
+
+def spec_of(kind: str) -> type[ModelSpec] | type[AniSpec] | type[PluginSpec]:
     """The spec that a kind of model is described by."""
+    if ":" in kind:
+        return PluginSpec
     return AniSpec if kind == "ani" else ModelSpec
 
 
@@ -76,6 +121,8 @@ def _tag(model: Any) -> str:
 
 
 AnyModelSpec = Annotated[
-    Annotated[ModelSpec, Tag("ModelSpec")] | Annotated[AniSpec, Tag("AniSpec")],
+    Annotated[ModelSpec, Tag("ModelSpec")]
+    | Annotated[AniSpec, Tag("AniSpec")]
+    | Annotated[PluginSpec, Tag("PluginSpec")],
     Discriminator(_tag),
 ]

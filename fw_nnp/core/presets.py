@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from .model_specs import AniSpec, AnyModelSpec
+from .errors import SpecError
+from .model_specs import AniSpec, AnyModelSpec, PluginSpec
 
 Preset = Literal["paper", "gentle"]
 
@@ -17,6 +18,12 @@ def preset_keys(name: Preset, model: AnyModelSpec) -> dict[str, Any]:
     taken as weights of errors in our units. ``gentle`` moves everything, but what describes an
     environment, which the cheap labels have taught, more slowly than what the labels are.
     """
+    if isinstance(model, PluginSpec):
+        raise SpecError(
+            f"the preset '{name}' does not know the layers of {model.kind}",
+            place="train.stages",
+            remedy="write its keys yourself, such as freeze and learning_rates",
+        )
     described = [] if isinstance(model, AniSpec) else ["radial.*"]
     if name == "paper":
         return {

@@ -12,7 +12,9 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from .model_specs import AniSpec as AniSpec
 from .model_specs import AnyModelSpec as AnyModelSpec
+from .model_specs import BaselineSpec as BaselineSpec
 from .model_specs import ModelSpec as ModelSpec
+from .model_specs import PluginSpec as PluginSpec
 from .registry import did_you_mean
 from .spec import Fraction, Name
 from .spec import PositiveInt as PositiveInt

@@ -14,6 +14,7 @@ from fw_nnp.core.near_duplicates import near_duplicate_groups
 from fw_nnp.core.records import LabelledConfiguration
 from fw_nnp.core.specs import StageSpec
 from fw_nnp.nnp import Progress, train_stage
+from fw_nnp.potentials.setfl import find_baseline
 from fw_nnp.store.cache import packed_part
 
 from .base import Context, Unfinished
@@ -26,6 +27,7 @@ def train(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Train a stage; killed or stopped, the next Firework resumes from its checkpoint."""
     spec = context.spec
     stage = next(s for s in spec.train.stages if s.name == parameters["stage"])
+    model, _ = find_baseline(spec.train.model, context.base, context.programs.potentials)
     source, training, validation = _data(context, stage)
     replay_source, replay = _replay(context, stage)
     parent = context.result(f"train-{stage.start_from}")["model"] if stage.start_from else None
@@ -35,7 +37,7 @@ def train(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
             "source": source,
             **({"replay": replay_source} if replay else {}),
             "stage": stage.model_dump(mode="json"),
-            "model": spec.train.model.model_dump(mode="json"),
+            "model": model.model_dump(mode="json"),
             "parent": parent,
             "seed": spec.train.seed,
         },
@@ -51,6 +53,8 @@ def train(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
         seed=spec.train.seed,
         start_from=_parent_file(context, parent, directory),
         replay=replay,
+        base=context.base,
+        potentials_dir=context.programs.potentials,
         stop=context.stop,
         progress=_reporter(context, stage),
     )

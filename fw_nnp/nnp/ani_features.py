@@ -2,15 +2,16 @@
 
 Smith, Isayev and Roitberg, Chem. Sci. 8, 3192 (2017), equations 2 to 4, with atom i at the centre:
 
-    radial   sum_j exp(-eta (r_ij - s)²) c(r_ij)
+    radial   1/4 sum_j exp(-eta (r_ij - s)²) c(r_ij)
     angular  2^(1 - zeta) sum_(j<k) (1 + cos(theta_jik - t))^zeta
              exp(-eta ((r_ij + r_ik) / 2 - s)²) c(r_ij) c(r_ik)
     cutoff   c(r) = (1 + cos(pi r / rc)) / 2
 
 One block of radial features per element of j, one of angular ones per pair of elements of j and k.
 Shifts start at 0.9 Å and are evenly spaced up to, and without, the cutoff; those of the angle are
-the middles of eight equal parts of 0 to pi. As in TorchANI, cos(theta) is multiplied by 0.95: the
-derivatives of theta are infinite at 0 and pi, where crystals have most of their angles.
+the middles of eight equal parts of 0 to pi. The factor 1/4, which the paper does not print, is
+TorchANI's. As in TorchANI, cos(theta) is multiplied by 0.95: the derivatives of theta are infinite
+at 0 and pi, where crystals have most of their angles.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def features(batch: AtomBatch, cutoff: float, angular_cutoff: float) -> Tensor:
 def _radial(distances: Tensor, rows: Tensor, batch: AtomBatch, cutoff: float) -> Tensor:
     """(A, Z 22)."""
     shells = _gaussians(distances, cutoff, N_RADIAL, RADIAL_ETA)
-    terms = shells * cosine_cutoff(distances, cutoff)[:, None]
+    terms = 0.25 * shells * cosine_cutoff(distances, cutoff)[:, None]
     sums = terms.new_zeros(batch.n_atoms * batch.n_species, N_RADIAL).index_add(0, rows, terms)
     return sums.view(batch.n_atoms, -1)
 

@@ -61,6 +61,6 @@ class NeuralNetworkCalculator(Calculator):
             self.results["stress"] = voigt_stress(stress)
 
 
-def load_calculator(path: str | Path) -> NeuralNetworkCalculator:
-    """The ASE calculator of a model file."""
-    return NeuralNetworkCalculator(load_model(Path(path)), model_id(Path(path)))
+def load_calculator(path: str | Path, head: str = "") -> NeuralNetworkCalculator:
+    """The ASE calculator of a model file; `head` as in `load_model`."""
+    return NeuralNetworkCalculator(load_model(Path(path), head), model_id(Path(path), head))

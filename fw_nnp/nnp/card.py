@@ -29,7 +29,7 @@ def model_card(path: Path) -> str:
     data: dict[str, Any] = training.get("data", {})
     parts = [
         f"# {model_id(path)}\n\nA neural network potential for {', '.join(card['elements'])}.",
-        _section("Architecture", {name: _text(value) for name, value in card["model"].items()}),
+        _section("Architecture", _architecture(card["model"])),
         _section("Units", card["units"]),
         _section("Training", _training(training)),
         _section("Training data", _data(data)),
@@ -48,15 +48,21 @@ def _section(title: str, rows: Mapping[str, str]) -> str:
     return "\n".join([f"## {title}\n", "| | |", "| --- | --- |", *lines])
 
 
+def _architecture(model: Mapping[str, Any]) -> dict[str, str]:
+    return {name: _text(value) for name, value in model.items() if value not in (None, [], {})}
+
+
 def _training(training: Mapping[str, Any]) -> dict[str, str]:
     stage = training.get("stage", {})
     found = {
         "stage": stage.get("name", ""),
-        "started from": training.get("parent") or "random numbers",
+        "started from": _text(training.get("parent") or "random numbers"),
         "seed": _text(training.get("seed", "")),
         "best epoch": _text(training.get("best_epoch", "")),
         "complete": "yes" if training.get("complete") else "no, it was stopped before its time",
     }
+    if "joined" in training:
+        found["joined from"] = _text(training["joined"])
     versions = training.get("versions", {})
     return found | {f"version of {name}": version for name, version in versions.items()}
 
@@ -89,11 +95,15 @@ def _errors(errors: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _limits(model: Mapping[str, Any]) -> str:
-    close = "a fixed ZBL repulsion takes over." if model.get("repulsion") else "nothing repels."
+    close = "only the empirical baseline repels." if model.get("baseline") else "nothing repels."
+    if model.get("repulsion"):
+        close = "a fixed ZBL repulsion takes over."
     return LIMITS.format(cutoff=model["cutoff"], close=close)
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(part)}" for key, part in value.items())
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -12,9 +12,10 @@ from fw_nnp.core.records import Configuration, LabelledConfiguration
 from fw_nnp.core.specs import LossWeights
 
 from .batch import AtomBatch, geometry, join
+from .fixed import Baseline
 from .loss import Errors, Targets, errors, residuals
+from .neighbours import find_neighbours
 from .potential import Potential
-from .repulsion import Baseline, repulsion
 
 VALIDATION_ATOMS = 512
 ADAPT_CELLS = 64
@@ -23,11 +24,12 @@ ADAPT_CELLS = 64
 def read_configuration(
     model: Potential, configuration: Configuration, dtype: torch.dtype
 ) -> tuple[AtomBatch, Baseline]:
-    """Geometry and fixed baseline of one configuration."""
+    """Geometry and fixed terms of one configuration."""
     batch, found = geometry(configuration, model.elements, model.cutoff, dtype)
-    if not model.spec.repulsion:
-        return batch, Baseline.zero(configuration.n_atoms)
-    return batch, repulsion(configuration, found)
+    species = batch.species.numpy()
+    if model.fixed.cutoff > model.cutoff:
+        found = find_neighbours(configuration, model.fixed.cutoff, species, len(model.elements))
+    return batch, model.fixed.of_cell(species, found, found.shortest())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,10 +71,17 @@ def read_cell(model: Potential, item: LabelledConfiguration, weights: LossWeight
 
 
 class CellSet:
-    """The cells of a training or validation set, from which batches are joined."""
+    """The cells of a training or validation set, from which batches are joined.
 
-    def __init__(self, cells: Sequence[Cell]) -> None:
+    Parameters
+    ----------
+    head
+        Of the model, that the labels are for.
+    """
+
+    def __init__(self, cells: Sequence[Cell], head: str = "") -> None:
         self.cells = list(cells)
+        self.head = head
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -108,6 +117,7 @@ def sample_of(cells: list[Cell], seed: int) -> AtomBatch:
 
 def total_errors(model: Potential, cells: CellSet) -> Errors:
     """Errors over a whole set."""
+    model.use_head(cells.head)
     largest = max(cell.batch.n_atoms for cell in cells.cells)
     squares, counts = torch.zeros(3).double(), torch.zeros(3).double()
     for batch, targets in cells.in_order(max(1, VALIDATION_ATOMS // largest)):

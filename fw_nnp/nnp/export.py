@@ -1,7 +1,7 @@
 """A model as a program of torch alone: ``torch.export``, with any number of atoms and pairs.
 
 ``torch.export.load(path).module()`` takes the tensors `ARGUMENTS`, which are those of `AtomBatch`,
-and gives the tensors `RESULTS`. Repulsion and reference energies are in it.
+and gives the tensors `RESULTS`. Repulsion, baseline and reference energies are in it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from fw_nnp.core.records import Configuration
 from .artefact import load_model, model_id, read_card
 from .batch import AtomBatch, geometry
 from .card import model_card
+from .eam_program import EamProgram
 from .pair_sums import forces_and_virials
 from .potential import Potential
 from .repulsion import pair_repulsion
@@ -45,6 +46,7 @@ class Exportable(nn.Module):
         self.model = model
         numbers = torch.tensor([atomic_numbers[symbol] for symbol in model.elements])
         self.register_buffer("numbers", numbers)
+        self.eam = EamProgram(model.fixed.eam) if model.fixed.eam else None
 
     def forward(
         self, vectors: Tensor, starts: Tensor, neighbours: Tensor, reverse: Tensor, species: Tensor
@@ -59,7 +61,7 @@ class Exportable(nn.Module):
             volumes=torch.ones(1, dtype=torch.float64, device=vectors.device),
         )
         energies, forces, virials = self.model.evaluate(batch)
-        energies = energies.double() + self.model.reference[species]
+        energies = energies.double() + self.model.reference_energies[species]
         if self.model.spec.repulsion:
             centres = neighbours.index_select(0, reverse)
             z = self.numbers[species]
@@ -67,6 +69,11 @@ class Exportable(nn.Module):
             more_forces, more_virials = forces_and_virials(g, batch)
             energies = energies.index_add(0, centres, halves.double())
             forces, virials = forces + more_forces, virials + more_virials
+        if self.eam is not None:
+            more, g = self.eam(batch)
+            more_forces, more_virials = forces_and_virials(g, batch)
+            energies, forces = energies + more, forces + more_forces
+            virials = virials + more_virials
         return energies, forces, 0.5 * (virials + virials.transpose(1, 2))
 
 
@@ -76,8 +83,13 @@ def arguments_of(model: Potential, configuration: Configuration) -> tuple[Tensor
     return tuple(getattr(batch, name) for name in ARGUMENTS)
 
 
-def export_model(path: Path, result: Path) -> Path:
+def export_model(path: Path, result: Path, head: str = "") -> Path:
     """Write the model at `path` as an exported program, and its card beside it.
+
+    Parameters
+    ----------
+    head
+        As in `load_model`.
 
     Returns
     -------
@@ -93,7 +105,14 @@ def export_model(path: Path, result: Path) -> Path:
     """
     if not result.parent.is_dir():
         raise SpecError("no such folder", place=str(result.parent), remedy="make it first")
-    model = load_model(path).double().requires_grad_(False)
+    model = load_model(path, head).double().requires_grad_(False)
+    if model.fixed.eam is not None and model.fixed.eam.cutoff > model.cutoff:
+        raise TrainingError(
+            f"its baseline reaches {model.fixed.eam.cutoff:g} Å, further than the network with "
+            f"{model.cutoff:g} Å: an exported program has pairs of the second only",
+            place=str(path),
+            remedy="train with a cutoff that is not shorter than that of the baseline",
+        )
     model.find_constants()
     n_species = len(model.elements)
     example = arguments_of(model, _example(model))
@@ -108,7 +127,8 @@ def export_model(path: Path, result: Path) -> Path:
             place=str(path),
             remedy="see which operation torch.export refuses; models of your own must avoid it",
         ) from error
-    told = {"id": model_id(path), "arguments": ARGUMENTS, "results": RESULTS, **read_card(path)}
+    signature = {"arguments": ARGUMENTS, "results": RESULTS}
+    told = {"id": model_id(path, head), "head": model.head, **signature, **read_card(path)}
     buffer = io.BytesIO()
     torch.export.save(program, buffer, extra_files={"card.json": json.dumps(told)})
     temporary = result.with_name(result.name + ".tmp")

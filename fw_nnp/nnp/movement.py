@@ -26,12 +26,19 @@ def movement(before: Potential, after: Potential, batch: AtomBatch) -> Report:
         then; ``reference``: eV per element that the zero of energy moved.
     """
     old, new = dict(before.named_parameters()), dict(after.named_parameters())
-    reference = (after.reference - before.reference).tolist()
+    start = reference_energies(before)
     return {
         "parameters": {name: _ratio(new[name] - old[name], old[name]) for name in old},
         "layers": _layers(before, after, batch),
-        "reference": dict(zip(before.elements, reference, strict=True)),
+        "reference": {name: e - start[name] for name, e in reference_energies(after).items()},
     }
+
+
+def reference_energies(model: Potential) -> dict[str, float]:
+    """eV by ``SYMBOL``, or by ``HEAD.SYMBOL`` where there are heads."""
+    names = [f"{head}.{e}" for head in model.spec.heads for e in model.elements]
+    values = model.reference.flatten().tolist()
+    return dict(zip(names or model.elements, values, strict=True))
 
 
 def _layers(before: Potential, after: Potential, batch: AtomBatch) -> dict[str, float | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,19 @@ from fw_nnp.core.records import Configuration, FloatArray, IntArray
 from .kernels import group_pairs
 
 Int32Array = NDArray[np.int32]
+
+
+class Pairs(Protocol):
+    """Pairs of N atoms, each from both its ends; the layout is that of `AtomBatch`."""
+
+    @property
+    def vectors(self) -> FloatArray: ...
+    @property
+    def starts(self) -> IntArray: ...
+    @property
+    def neighbours(self) -> Int32Array: ...
+    @property
+    def reverse(self) -> Int32Array: ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -51,7 +53,7 @@ class Network(nn.Sequential):
 
     def value_and_gradient(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """(M, A) outputs and their (M, inputs, A) gradients for (M, inputs, A)."""
-        *hidden, last = [layer for layer in self if isinstance(layer, Layer)]
+        *hidden, last = cast(list[Layer], list(self))
         signal, slopes = inputs, []
         for layer in hidden:
             signal = torch.tanh(layer(signal))

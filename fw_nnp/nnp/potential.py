@@ -12,6 +12,8 @@ from fw_nnp.core.specs import AnyModelSpec
 
 from . import pair_sums
 from .batch import AtomBatch
+from .fixed import FixedTerms
+from .heads import Heads
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,13 +54,30 @@ class Potential(nn.Module):
     """Derivatives of the energy that are continuous where a neighbour crosses the cutoff."""
 
     reference: Tensor
+    """(Z,) eV per element, or (heads, Z)."""
+    fixed: FixedTerms
+    """What is added to the network; set by whoever builds the model."""
 
     def __init__(self, spec: AnyModelSpec, elements: list[str], seed: int) -> None:
         super().__init__()
         self.spec = spec
         self.elements = list(elements)
         self.cutoff = spec.cutoff
-        self.register_buffer("reference", torch.zeros(len(elements), dtype=torch.float64))
+        shape = (len(spec.heads), len(elements)) if spec.heads else (len(elements),)
+        self.register_buffer("reference", torch.zeros(shape, dtype=torch.float64))
+        self.head = spec.heads[-1] if spec.heads else ""
+
+    def use_head(self, name: str) -> None:
+        """Let this head answer from now on; without heads the only name is empty."""
+        self.head = name
+        for module in self.modules():
+            if isinstance(module, Heads):
+                module.used = name
+
+    @property
+    def reference_energies(self) -> Tensor:
+        """(Z,) eV, of the head in use."""
+        return self.reference[self.spec.heads.index(self.head)] if self.head else self.reference
 
     def adapt(self, batch: AtomBatch) -> None:
         """Fit scales and offsets of the features to a typical batch, once."""
@@ -105,7 +124,7 @@ class Potential(nn.Module):
         self, batch: AtomBatch, energies: Tensor, forces: Tensor, virials: Tensor
     ) -> Prediction:
         n, members = batch.n_structures, energies.shape[:-1]
-        total = energies.double() + self.reference[batch.species]
+        total = energies.double() + self.reference_energies[batch.species]
         energy = total.new_zeros(*members, n).index_add(-1, batch.structure, total)
         virials = 0.5 * (virials + virials.mT)
         virial = virials.new_zeros(*members, n, 3, 3).index_add(-3, batch.structure, virials)

@@ -13,14 +13,17 @@ from fw_nnp.core.records import Configuration, Label
 from .artefact import load_model, model_id
 from .batch import AtomBatch, groups_of, join
 from .data import read_configuration
+from .fixed import Baseline
 from .potential import Potential, Prediction
-from .repulsion import Baseline
 
 BATCH_ATOMS = 256  # what fits the processor's cache
 
 
 def predict(
-    model: Path | Potential, configurations: Sequence[Configuration], theory_id: str = ""
+    model: Path | Potential,
+    configurations: Sequence[Configuration],
+    theory_id: str = "",
+    head: str = "",
 ) -> list[Label]:
     """Energy, forces and stress of every configuration, in float64.
 
@@ -32,31 +35,38 @@ def predict(
         Any sizes; elements the model knows.
     theory_id
         Of the labels; the id of the model file if empty.
+    head
+        Of a model file that has heads, as in `load_model`.
 
     Returns
     -------
     list of Label
         In order; stress only for configurations that are periodic in three directions.
     """
-    return [labels[0] for labels in _predict(model, configurations, theory_id, Potential.forward)]
+    ask = Potential.forward
+    return [labels[0] for labels in _predict(model, configurations, theory_id, head, ask)]
 
 
 def predict_members(
-    model: Path | Potential, configurations: Sequence[Configuration], theory_id: str = ""
+    model: Path | Potential,
+    configurations: Sequence[Configuration],
+    theory_id: str = "",
+    head: str = "",
 ) -> list[list[Label]]:
     """As `predict`, one label per member of a committee; `predict` gives their mean."""
-    return _predict(model, configurations, theory_id, Potential.members)
+    return _predict(model, configurations, theory_id, head, Potential.members)
 
 
 def _predict(
     model: Path | Potential,
     configurations: Sequence[Configuration],
     theory_id: str,
+    head: str,
     ask: Callable[[Potential, AtomBatch], Prediction],
 ) -> list[list[Label]]:
     if isinstance(model, Path):
-        theory_id = theory_id or model_id(model)
-        model = load_model(model)
+        theory_id = theory_id or model_id(model, head)
+        model = load_model(model, head)
     potential = model.double().eval()
     labels: list[list[Label]] = []
     for group in groups_of(configurations, BATCH_ATOMS):

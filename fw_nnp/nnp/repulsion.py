@@ -7,16 +7,14 @@ subtracts it from the labels, prediction adds it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from ase.data import covalent_radii
 from torch import Tensor
 
-from fw_nnp.core.records import Configuration, FloatArray, IntArray
+from fw_nnp.core.records import FloatArray, IntArray
 
-from .neighbours import Int32Array, Neighbourhood
+from .neighbours import Int32Array
 
 COULOMB = 14.399645  # e²/(4 pi eps0) in eV Å
 COEFFICIENTS = (0.18175, 0.50986, 0.28022, 0.02817)
@@ -25,32 +23,9 @@ INNER, OUTER = 0.5, 0.85
 """Full below INNER, zero above OUTER, as fractions of the sum of covalent radii."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Baseline:
-    """What is known before the network speaks: energy eV, forces (N, 3), virial (3, 3) eV."""
-
-    energy: float
-    forces: FloatArray
-    virial: FloatArray
-
-    @classmethod
-    def zero(cls, n_atoms: int) -> Baseline:
-        return cls(energy=0.0, forces=np.zeros((n_atoms, 3)), virial=np.zeros((3, 3)))
-
-
 def reach(numbers: IntArray) -> float:
     """Distance in Å beyond which no pair of these elements repels."""
     return float(2.0 * OUTER * covalent_radii[numbers].max())
-
-
-def repulsion(configuration: Configuration, found: Neighbourhood) -> Baseline:
-    """ZBL energy, forces and virial of the pairs that are too close."""
-    if found.shortest() >= reach(configuration.numbers):
-        return Baseline.zero(configuration.n_atoms)
-    energies, forces, virials = repulsion_by_atom(
-        configuration.numbers, found.vectors, found.centres, found.neighbours
-    )
-    return Baseline(energy=float(energies.sum()), forces=forces, virial=virials.sum(axis=0))
 
 
 def repulsion_by_atom(

@@ -88,8 +88,15 @@ class SkinList:
                 return
         self._build(positions, cell)
 
-    def pick(self, into: Arrays, first_atom: int = 0, first_pair: int = 0) -> tuple[int, float]:
-        """Write the pairs closer than the cutoff to `into`, counting atoms and pairs from there.
+    def pick(
+        self, into: Arrays, cutoff: float, first_atom: int = 0, first_pair: int = 0
+    ) -> tuple[int, float]:
+        """Write the pairs closer than `cutoff` to `into`, counting atoms and pairs from there.
+
+        Parameters
+        ----------
+        cutoff
+            Å, at most that of the list.
 
         Returns
         -------
@@ -103,7 +110,7 @@ class SkinList:
             self._neighbours,
             self._reverse,
             self._shifts,
-            self.cutoff**2,
+            cutoff**2,
             self._place,
             first_atom,
             first_pair,

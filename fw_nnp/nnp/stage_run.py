@@ -16,10 +16,12 @@ import fw_nnp
 from fw_nnp.core.errors import CheckpointMismatch, Diverged
 from fw_nnp.core.records import LabelledConfiguration
 from fw_nnp.core.specs import AnyModelSpec, StageSpec
+from fw_nnp.potentials.setfl import Setfl
 
 from . import checkpoint
-from .artefact import build, load_model, model_id, save_model
+from .artefact import build, load_model, model_id, read_card, save_model
 from .data import Cell, CellSet, read_cell, sample_of, shuffled, total_errors
+from .heads import hold, inherit, used_by
 from .loss import QUANTITIES, Errors, errors, loss, residuals, unusable
 from .movement import Report, movement
 from .optimizers import make_optimizer
@@ -57,14 +59,16 @@ class StageRun:
         validation: Sequence[LabelledConfiguration],
         start_from: Path | None,
         replay: Sequence[LabelledConfiguration],
+        baseline: Setfl | None,
     ) -> None:
         """Model, cells, optimiser; then the checkpoint's state, if there is one."""
         stored = self._stored()
         elements = sorted({e for item in training for e in item.configuration.elements})
         if start_from is None:
-            self.model = build(spec, elements, self.seed)
+            self.model = build(spec, elements, self.seed, baseline)
         else:
             self.model = take_over(start_from, spec, elements)
+        self._find_heads(start_from)
         self.parent = model_id(start_from) if start_from else ""
         self.data = describe(training)
         self.start_from = start_from
@@ -78,17 +82,22 @@ class StageRun:
             self.model.load_state_dict(stored["model"])
         elif start_from is None:
             self.model.adapt(sample_of(cells, self.seed))
-        self.training = CellSet(cells)
+        self.training = CellSet(cells, self.own_head)
         self.validation = CellSet(
-            [read_cell(self.model, item, self.stage.weights) for item in validation]
+            [read_cell(self.model, item, self.stage.weights) for item in validation],
+            self.own_head,
         )
         if stored is None and (start_from is None or self.stage.refit_energies):
             refit_energies(self.model, self.training, self.stage.batch_size)
-        change = self.model.reference - reference
-        self.replay = on_the_new_scale(
-            [read_cell(self.model, item, self.stage.weights) for item in replay], change
-        )
+        again = [read_cell(self.model, item, self.stage.weights) for item in replay]
+        if self.own_head:
+            self.replay = CellSet(again, self.low_head)
+            if stored is None and replay and self.low_head in self.new_heads:
+                refit_energies(self.model, self.replay, self.stage.batch_size)
+        else:
+            self.replay = on_the_new_scale(again, self.model.reference - reference)
         freeze(self.model, self.stage.freeze)
+        hold(self.model, [self.own_head, self.low_head] if replay else [self.own_head])
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.anchors = [
             a for a, p in zip(anchors, self.model.parameters(), strict=True) if p.requires_grad
@@ -102,6 +111,19 @@ class StageRun:
         self.best = self.average.clone()
         if stored is not None:
             self._restore(stored)
+
+    def _find_heads(self, start_from: Path | None) -> None:
+        """Which heads this stage trains; a new one starts as the last that was trained."""
+        spec = self.model.spec
+        self.own_head, self.low_head = used_by(self.stage, spec)
+        trained = read_card(start_from)["training"].get("heads", []) if start_from else []
+        used = {self.own_head, self.low_head if self.stage.replay else self.own_head} - {""}
+        self.new_heads = used - set(trained)
+        for head in self.new_heads if trained else ():
+            inherit(self.model, head, from_head=trained[-1])
+            heir, giver = spec.heads.index(head), spec.heads.index(trained[-1])
+            self.model.reference[heir] = self.model.reference[giver]
+        self.heads = [head for head in spec.heads if head in {*trained, *used}]
 
     def _stored(self) -> dict[str, Any] | None:
         path = self.directory / "checkpoint.pt"
@@ -211,6 +233,7 @@ class StageRun:
     def _loss(self, cells: CellSet, indices: list[int]) -> tuple[Tensor, Errors]:
         """What some cells add to the loss, and their errors."""
         batch, targets = cells.take(indices)
+        self.model.use_head(cells.head)
         prediction = self.model.members(batch)
         found = residuals(prediction, targets)
         objective = loss(found, targets, self.stage.weights)
@@ -296,6 +319,7 @@ class StageRun:
             "errors": counters.history[counters.best_epoch - 1] if counters.history else {},
             "complete": not stopped,
             "movement": moved,
+            "heads": self.heads,
         }
         save_model(path, self.model, summary)
         write(self.parameters, raw)
@@ -313,7 +337,9 @@ class StageRun:
         """How far the model is from the one that it started from; also ``movement.json``."""
         if self.start_from is None:
             return {}
+        self.model.use_head(self.own_head)
         before = load_model(self.start_from)
+        before.use_head(self.own_head)
         found = movement(before, self.model, sample_of(self.training.cells, self.seed))
         text = json.dumps(found, indent=2, ensure_ascii=False)
         (self.directory / "movement.json").write_text(text, encoding="utf-8")

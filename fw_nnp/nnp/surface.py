@@ -1,6 +1,6 @@
 """Energies and forces of cells that move: what dynamics, relaxation and calculators call.
 
-The neighbours come from lists with a skin, the rest from the model, the repulsion and the
+The neighbours come from lists with a skin, the rest from the model, its fixed terms and the
 reference energies. Results are float64; the model may work in float32.
 """
 
@@ -13,14 +13,13 @@ from typing import Literal
 
 import numpy as np
 import torch
-from ase.data import atomic_numbers
 
 from fw_nnp.core.errors import SamplingError
 from fw_nnp.core.records import Configuration, FloatArray
 
 from .batch import TOO_CLOSE, AtomBatch, species_of
+from .fixed import add
 from .potential import Potential
-from .repulsion import reach, repulsion_by_atom
 from .skin import Arrays, SkinList
 
 Precision = Literal["single", "double"]
@@ -66,12 +65,12 @@ class Surface:
         self.elements = model.elements
         self.cutoff = model.cutoff
         self.skin = skin
-        self.reference: FloatArray = model.reference.double().numpy().copy()
+        self.reference: FloatArray = model.reference_energies.double().numpy().copy()
         self._dtype = torch.float32 if precision == "single" else torch.float64
         self._model = deepcopy(model).to(self._dtype).eval()
-        self._numbers = np.array([atomic_numbers[symbol] for symbol in self.elements])
-        self._reach = reach(self._numbers) if model.spec.repulsion else 0.0
-        self._room = Arrays.of(0, 0)
+        self._fixed = self._model.fixed
+        self._furthest = max(self.cutoff, self._fixed.cutoff)
+        self._rooms = {distance: Arrays.of(0, 0) for distance in (self.cutoff, self._furthest)}
 
     def pairs_of(self, configuration: Configuration) -> SkinList:
         """An empty list for the atoms of `configuration`.
@@ -82,7 +81,7 @@ class Surface:
             An element that the model does not know.
         """
         return SkinList(
-            cutoff=self.cutoff,
+            cutoff=self._furthest,
             skin=self.skin,
             species=species_of(configuration, self.elements),
             n_species=len(self.elements),
@@ -97,7 +96,15 @@ class Surface:
         SamplingError
             Two atoms in one place; `names` says in which cell.
         """
-        batch, arrays, closest = self._batch(lists, names)
+        arrays, closest = self._pick(lists, self.cutoff)
+        if min(closest) < TOO_CLOSE:
+            worst = int(np.argmin(closest))
+            raise SamplingError(
+                f"two atoms are {closest[worst]:.2g} Å apart",
+                place=names[worst] if names else "",
+                remedy="take a smaller time step, or leave the cell out",
+            )
+        batch = self._batch(lists, arrays)
         with torch.no_grad():
             energies, forces, virials = self._model.evaluate(batch)
         species = batch.species.numpy()
@@ -106,43 +113,39 @@ class Surface:
             forces.double().numpy(),
             virials.double().numpy(),
         )
-        if closest < self._reach:
-            centres = arrays.neighbours[arrays.reverse].astype(np.int64)
-            added = repulsion_by_atom(
-                self._numbers[species], arrays.vectors, centres, arrays.neighbours
-            )
-            found = found[0] + added[0], found[1] + added[1], found[2] + added[2]
+        if self._furthest > self.cutoff:
+            arrays, _ = self._pick(lists, self._furthest)
+        fixed = self._fixed.by_atom(species, arrays, min(closest))
+        if fixed is not None:
+            found = add(found, fixed)
         return Evaluation(
             energies=found[0],
             forces=found[1],
             virials=0.5 * (found[2] + found[2].transpose(0, 2, 1)),
         )
 
-    def _batch(
-        self, lists: Sequence[SkinList], names: Sequence[str]
-    ) -> tuple[AtomBatch, Arrays, float]:
-        """The batch, its pairs in float64, and the shortest distance in Å."""
-        counts = [len(pairs.species) for pairs in lists]
-        n_atoms, n_species = sum(counts), len(self.elements)
-        room = self._room_for(n_atoms * n_species, sum(pairs.n_pairs for pairs in lists))
-        first_atom, first_pair, closest = 0, 0, np.inf
-        for index, (pairs, count) in enumerate(zip(lists, counts, strict=True)):
-            first_pair, shortest = pairs.pick(room, first_atom, first_pair)
-            if shortest < TOO_CLOSE:
-                raise SamplingError(
-                    f"two atoms are {shortest:.2g} Å apart",
-                    place=names[index] if names else "",
-                    remedy="take a smaller time step, or leave the cell out",
-                )
-            closest = min(closest, shortest)
-            first_atom += count
+    def _pick(self, lists: Sequence[SkinList], cutoff: float) -> tuple[Arrays, list[float]]:
+        """The pairs within `cutoff` (Å) in float64, and the shortest distance of every cell."""
+        n_atoms = sum(len(pairs.species) for pairs in lists)
+        n_rows = n_atoms * len(self.elements)
+        room = self._room_for(n_rows, sum(pairs.n_pairs for pairs in lists), cutoff)
+        first_atom, first_pair, closest = 0, 0, []
+        for pairs in lists:
+            first_pair, shortest = pairs.pick(room, cutoff, first_atom, first_pair)
+            closest.append(shortest)
+            first_atom += len(pairs.species)
         arrays = Arrays(
             vectors=room.vectors[:first_pair],
-            starts=room.starts[: n_atoms * n_species + 1],
+            starts=room.starts[: n_rows + 1],
             neighbours=room.neighbours[:first_pair],
             reverse=room.reverse[:first_pair],
         )
-        batch = AtomBatch(
+        return arrays, closest
+
+    def _batch(self, lists: Sequence[SkinList], arrays: Arrays) -> AtomBatch:
+        """What the model is asked about."""
+        counts = [len(pairs.species) for pairs in lists]
+        return AtomBatch(
             vectors=torch.from_numpy(arrays.vectors).to(self._dtype),
             starts=torch.from_numpy(arrays.starts),
             neighbours=torch.from_numpy(arrays.neighbours),
@@ -151,11 +154,11 @@ class Surface:
             structure=torch.from_numpy(np.repeat(np.arange(len(lists)), counts)),
             volumes=torch.ones(len(lists), dtype=torch.float64),
         )
-        return batch, arrays, closest
 
-    def _room_for(self, n_rows: int, n_pairs: int) -> Arrays:
-        room = self._room
+    def _room_for(self, n_rows: int, n_pairs: int, cutoff: float) -> Arrays:
+        room = self._rooms[cutoff]
         if len(room.starts) <= n_rows or len(room.vectors) < n_pairs:
             rows = max(n_rows, len(room.starts) - 1)
-            self._room = Arrays.of(rows, max(int(_ROOM * n_pairs), len(room.vectors)))
-        return self._room
+            room = Arrays.of(rows, max(int(_ROOM * n_pairs), len(room.vectors)))
+            self._rooms[cutoff] = room
+        return room

@@ -8,6 +8,7 @@ from pathlib import Path
 from fw_nnp.core.errors import TrainingError
 from fw_nnp.core.records import LabelledConfiguration
 from fw_nnp.core.specs import AnyModelSpec, StageSpec
+from fw_nnp.potentials.setfl import find_baseline
 
 from .identity import identity_of
 from .progress import Progress, StageResult
@@ -24,6 +25,8 @@ def train_stage(
     seed: int,
     start_from: Path | None = None,
     replay: Sequence[LabelledConfiguration] = (),
+    base: Path = Path(),
+    potentials_dir: Path | None = None,
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[Progress], None] | None = None,
 ) -> StageResult:
@@ -47,6 +50,8 @@ def train_stage(
         Of the start and of the order of the cells.
     replay
         Labels of the earlier level of theory, where `stage.replay` wants them.
+    base, potentials_dir
+        Where the file of the model's baseline is looked for.
     stop
         Asked after every step; if true, a checkpoint is written and training returns.
     progress
@@ -77,8 +82,9 @@ def train_stage(
             remedy="give low-fidelity labels to the stages that replay them, and to no others",
         )
     stage = stage.plain(model)
+    model, baseline = find_baseline(model, base, potentials_dir)
     directory.mkdir(parents=True, exist_ok=True)
     identity = identity_of(stage, model, training, validation, seed, start_from, replay)
     run = StageRun(stage, directory, identity, seed)
-    run.set_up(model, training, validation, start_from, replay)
+    run.set_up(model, training, validation, start_from, replay, baseline)
     return run.train(stop, progress)

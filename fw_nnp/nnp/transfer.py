@@ -95,6 +95,7 @@ def refit_energies(model: Potential, cells: CellSet, batch_size: int) -> None:
 
     Least squares per atom over compositions; the smallest change where they do not decide.
     """
+    model.use_head(cells.head)
     fractions, rest = [], []
     for batch, targets in cells.in_order(batch_size):
         energy = model(batch).energy
@@ -105,4 +106,4 @@ def refit_energies(model: Potential, cells: CellSet, batch_size: int) -> None:
     unknowns = torch.linalg.lstsq(
         torch.cat(fractions), torch.cat(rest)[:, None], driver="gelsd"
     ).solution
-    model.reference += unknowns[:, 0]
+    model.reference_energies.add_(unknowns[:, 0])

@@ -46,7 +46,9 @@ def from_spec(
     )
 
 
-def find_file(name: str, base: Path, potentials_dir: Path | None) -> Path:
+def find_file(
+    name: str, base: Path, potentials_dir: Path | None, place: str = "potential.file"
+) -> Path:
     """The potential file `name`: beside the campaign, absolute, or among LAMMPS' own."""
     folders = [base] if potentials_dir is None else [base, potentials_dir]
     for folder in folders:
@@ -55,7 +57,7 @@ def find_file(name: str, base: Path, potentials_dir: Path | None) -> Path:
             return path.resolve()
     raise SpecError(
         f"no potential file '{name}'",
-        place="potential.file",
+        place=place,
         remedy=f"looked in {', '.join(str(folder) for folder in folders)}; "
         "put the file beside the campaign or give an absolute path",
     )

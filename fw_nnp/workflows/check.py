@@ -8,6 +8,7 @@ from fw_nnp.core.errors import SpecError
 from fw_nnp.core.specs import CampaignSpec, EmpiricalSpec, ImportSpec, VaspSpec
 from fw_nnp.dft.theory import theory_of
 from fw_nnp.potentials import make_potential
+from fw_nnp.potentials.setfl import find_baseline
 from fw_nnp.services.engines import find_programs
 
 
@@ -35,6 +36,7 @@ def check_files(spec: CampaignSpec, *, base: Path) -> None:
         potentials.append(spec.sample.translate.potential)
     for potential in potentials:
         make_potential(potential, lmp=programs.lmp, base=base, potentials_dir=programs.potentials)
+    find_baseline(spec.train.model, base, programs.potentials)
 
 
 def check_programs(spec: CampaignSpec) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from fw_nnp.cli.main import main
 from fw_nnp.core.atoms import from_atoms, label_from_calculator
 from fw_nnp.core.records import LabelledConfiguration
 from fw_nnp.exchange import write_labelled
-from fw_nnp.nnp import load_calculator
+from fw_nnp.nnp import load_calculator, predict_members
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 DESCRIPTIONS = Path(__file__).parents[2] / "examples" / "descriptions"
@@ -124,6 +125,53 @@ def test_a_committee_draws_how_well_it_knows_its_errors(call, tmp_path: Path) ->
     assert found["force_meV_A"]["factor"] > 0
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
     assert "rank correlation" in call(*words)
+
+
+def test_a_baseline_lies_beside_the_configuration(call, tmp_path: Path, programs) -> None:
+    file = programs.require_potentials() / "Al_mm.eam.fs"
+    (tmp_path / "Al_mm.eam.fs").write_bytes(file.read_bytes())
+    write_labelled(tmp_path / "train.extxyz", cells(12, 1))
+    text = CONFIG.replace("hidden:", "baseline: {style: eam/fs, file: Al_mm.eam.fs}, hidden:")
+    (tmp_path / "train.yaml").write_text(text.replace("epochs: 8", "epochs: 1"))
+    call("train", "--data", "train.extxyz", "--out", "model", "--config", "train.yaml")
+    (tmp_path / "Al_mm.eam.fs").unlink()
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert f"style eam/fs, file Al_mm.eam.fs, sha256 {sha256}" in call("card", "model/model.pt")
+    atoms = bulk("Al", cubic=True)
+    atoms.calc = load_calculator(tmp_path / "model" / "model.pt")
+    assert np.isfinite(atoms.get_potential_energy())
+
+
+def test_a_head_is_evaluated_by_name(call, tmp_path: Path) -> None:
+    write_labelled(tmp_path / "low.extxyz", cells(12, 1))
+    write_labelled(tmp_path / "high.extxyz", cells(8, 3))
+    text = TRANSFER.replace("l_max: 2", "l_max: 2, heads: [eam, dft]").replace(
+        "preset: paper, ", ""
+    )
+    (tmp_path / "train.yaml").write_text(text)
+    words = ("--data", "high.extxyz", "--low-data", "low.extxyz", "--config", "train.yaml")
+    document = json.loads(call("train", *words, "--out", "model", "--json"))
+    assert {"eam.Al", "dft.Al"} == set(document["movement"]["tune"]["reference"])
+    found = [
+        json.loads(call("evaluate", "model/model.pt", "--data", "low.extxyz", "--json", *head))
+        for head in ((), ("--head", "dft"), ("--head", "eam"))
+    ]
+    assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.slow
+def test_members_spread_over_processes_end_as_one_committee(call, tmp_path: Path) -> None:
+    write_labelled(tmp_path / "train.extxyz", cells(12, 1))
+    config = CONFIG.replace("hidden:", "members: 2, hidden:").replace("epochs: 8", "epochs: 1")
+    (tmp_path / "train.yaml").write_text(config)
+    words = ("--data", "train.extxyz", "--config", "train.yaml", "--spread", "--json")
+    document = json.loads(call("train", *words, "--out", "model"))
+    stages = ["first, member 1", "first, member 2", "second, member 1", "second, member 2"]
+    assert [row["stage"] for row in document["stages"]] == stages
+    path = tmp_path / "model" / "model.pt"
+    assert path.read_bytes() == (tmp_path / "model" / "second" / "model.pt").read_bytes()
+    members = predict_members(path, [item.configuration for item in cells(1, 5)])[0]
+    assert len({label.energy for label in members}) == 2
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="third-party data are not here")

@@ -12,15 +12,19 @@ from ase.calculators.emt import EMT
 
 from fw_nnp.core.atoms import from_atoms, label_from_calculator
 from fw_nnp.core.records import Configuration, LabelledConfiguration
-from fw_nnp.core.specs import AniSpec, ModelSpec, StageSpec
+from fw_nnp.core.specs import AniSpec, BaselineSpec, ModelSpec, PluginSpec, StageSpec
 from fw_nnp.nnp import train_stage
 from fw_nnp.nnp.artefact import build
 from fw_nnp.nnp.batch import join
 from fw_nnp.nnp.data import read_configuration
 from fw_nnp.nnp.models import MODELS
+from fw_nnp.potentials.setfl import Setfl, read_setfl
+
+from .plug_in import PairPotential
 
 SMALL = {"cutoff": 4.5, "n_basis": 6, "n_radial": 4, "l_max": 3, "n_cubic": 3, "hidden": [12, 8]}
 SMALL_ANI = AniSpec(kind="ani", cutoff=4.5, angular_cutoff=3.6, hidden=[12, 8], repulsion=True)
+PLUG_IN = f"{PairPotential.__module__}:PairPotential"
 
 
 @pytest.fixture(autouse=True)
@@ -42,16 +46,48 @@ def random_cell(seed: int, n: int = 6, elements=(13, 28), pbc=(True, True, True)
     )
 
 
-@pytest.fixture(params=[*MODELS, "committee"])
+def eam_file(style: str = "eam/fs") -> bytes:
+    """A smooth EAM potential of Ni and Al in setfl format that ends at 3.9 Å."""
+    r, rho = np.arange(3901) * 1e-3, np.arange(4001) * 5e-3
+    rest = (1.0 - (r / 3.9) ** 2) ** 4
+    lines = ["made for tests", "", "", "2 Ni Al", "4001 5e-3 3901 1e-3 3.9"]
+
+    def table(values):
+        lines.extend(f"{value:.17g}" for value in values)
+
+    for strength in (0.6, 0.4):
+        lines.append("28 58.69 3.52 fcc")
+        table(-strength * rho / np.sqrt(0.3 + rho))
+        for target in (1.0,) if style == "eam/alloy" else (1.0, 1.3):
+            table(strength * target * (1.0 + 0.3 * np.sin(r)) * rest)
+    for strength in (0.7, 0.9, 0.8):
+        table(r * strength * np.exp(2.0 * (2.3 - r)) * rest)
+    return "\n".join(lines).encode()
+
+
+def eam_tables(style: str = "eam/fs") -> Setfl:
+    """The same, read."""
+    return read_setfl(BaselineSpec(style=style, file="NiAl.test"), eam_file(style))
+
+
+@pytest.fixture(params=[*MODELS, "committee", "baseline", "heads", "plug-in"])
 def model(request):
     """Every registered model, two elements, float64, with features adapted to some cells."""
-    if request.param == "committee":
+    tables = None
+    if request.param == "baseline":
+        tables = eam_tables()
+        spec = ModelSpec(baseline=tables.spec, **SMALL)
+    elif request.param == "plug-in":
+        spec = PluginSpec(kind=PLUG_IN, cutoff=4.5, settings={"n_functions": 5})
+    elif request.param == "heads":
+        spec = ModelSpec(heads=["low", "high"], **SMALL)
+    elif request.param == "committee":
         spec = ModelSpec(members=3, **SMALL)
     elif request.param == "ani":
         spec = SMALL_ANI
     else:
         spec = ModelSpec(kind=request.param, **SMALL)
-    model = build(spec, ["Al", "Ni"], 3).double()
+    model = build(spec, ["Al", "Ni"], 3, tables).double()
     sample = [read_configuration(model, random_cell(seed), torch.float64)[0] for seed in range(8)]
     model.adapt(join(sample))
     model.reference.copy_(torch.tensor([-3.0, -5.0]))

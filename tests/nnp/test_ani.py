@@ -12,7 +12,7 @@ from fw_nnp.core.errors import SpecError
 from fw_nnp.core.model_specs import spec_of
 from fw_nnp.core.parsing import parse
 from fw_nnp.core.records import Configuration
-from fw_nnp.core.specs import AniSpec, ModelSpec, StageSpec, TrainSpec
+from fw_nnp.core.specs import AniSpec, ModelSpec, PluginSpec, StageSpec, TrainSpec
 from fw_nnp.nnp import predict, train_stage
 from fw_nnp.nnp.ani_features import features, n_features
 from fw_nnp.nnp.artefact import build, load_model
@@ -45,7 +45,7 @@ def looped(configuration, elements, cutoff, angular_cutoff):
             for m in range(22):
                 s = 0.9 + (cutoff - 0.9) * m / 22
                 fade = 0.5 * (1 + cos(pi * r / cutoff))
-                found[i, 22 * kind + m] += exp(-16.0 * (r - s) ** 2) * fade
+                found[i, 22 * kind + m] += 0.25 * exp(-16.0 * (r - s) ** 2) * fade
         inner = [n for n in around if n[2] < angular_cutoff]
         for first in range(len(inner)):
             for second in range(first + 1, len(inner)):
@@ -74,6 +74,27 @@ def test_features_are_the_published_formulas(elements, pbc):
     assert found.shape == (5, n_features(len(elements)))
     np.testing.assert_allclose(found, looped(cell, elements, 5.2, 3.5), rtol=1e-10, atol=1e-13)
     assert (np.abs(found) > 1e-3).any(axis=0).sum() > 10
+
+
+def test_features_are_those_of_torchani():
+    """Against AEVComputer of torchani 2.9.0 in float64, for two Al and two Ni in vacuum."""
+    cluster = Configuration(
+        cell=np.zeros((3, 3)),
+        positions=[[0.0, 0.0, 0.0], [2.1, 0.3, -0.4], [-0.5, 2.3, 0.6], [0.7, -0.8, 2.4]],
+        numbers=[13, 28, 13, 28],
+        pbc=(False, False, False),
+    )
+    batch, _ = geometry(cluster, ["Al", "Ni"], 5.2, torch.float64)
+    found = features(batch, 5.2, 3.5).numpy()
+    largest = {
+        7: 0.0911685771, 8: 0.135268604, 9: 0.0591061686, 27: 0.0444907437,
+        28: 0.141253686, 29: 0.146450746, 30: 0.116894842, 31: 0.123711828,
+        32: 0.0530122758, 95: 0.0728638768, 96: 0.145356236, 127: 0.0583044485,
+    }  # fmt: skip
+    assert sorted(np.argsort(found[0])[-12:]) == list(largest)
+    np.testing.assert_allclose(found[0, list(largest)], list(largest.values()), rtol=1e-8)
+    sums = [1.3990290524613025, 0.6774445708043331, 0.5585599086230958, 0.5441748747180413]
+    np.testing.assert_allclose(found.sum(axis=1), sums, rtol=1e-12)
 
 
 def test_one_element_has_22_and_32():
@@ -129,7 +150,7 @@ def test_each_kind_has_its_own_keys():
     assert (paper.cutoff, paper.angular_cutoff, paper.hidden) == (6.9, 3.5, [224, 192, 160])
     assert parse(TrainSpec, {"stages": [{"name": "first"}]}, place="file").model == ModelSpec()
     plug_in = parse(TrainSpec, training({"kind": "package.module:Model"}), place="file").model
-    assert isinstance(plug_in, ModelSpec)
+    assert isinstance(plug_in, PluginSpec)
     assert spec_of("moments") is ModelSpec
 
 

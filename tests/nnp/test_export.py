@@ -18,16 +18,18 @@ from fw_nnp.nnp.data import read_configuration
 from fw_nnp.nnp.export import arguments_of, export_model
 from fw_nnp.nnp.training_data import describe
 
-from .conftest import random_cell
+from .conftest import eam_tables, random_cell
 
 TINY = ModelSpec(cutoff=4.5, n_basis=4, n_radial=2, l_max=2, hidden=[6])
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """Model file, program file and card of a model of two elements."""
+    """Model file, program file and card of a model of two elements with every fixed term."""
     directory = tmp_path_factory.mktemp("exported")
-    model = build(TINY, ["Al", "Ni"], 3).double()
+    tables = eam_tables()
+    spec = TINY.model_copy(update={"baseline": tables.spec})
+    model = build(spec, ["Al", "Ni"], 3, tables).double()
     model.adapt(join([read_configuration(model, random_cell(s), torch.float64)[0] for s in (0, 1)]))
     model.reference.copy_(torch.tensor([-3.0, -5.0]))
     save_model(directory / "model.pt", model, {})

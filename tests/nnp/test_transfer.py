@@ -12,11 +12,11 @@ import torch
 from fw_nnp.core.errors import SpecError, TrainingError
 from fw_nnp.core.parsing import parse
 from fw_nnp.core.records import Label
-from fw_nnp.core.specs import ReplaySpec, StageSpec, TrainSpec
+from fw_nnp.core.specs import ModelSpec, ReplaySpec, StageSpec, TrainSpec
 from fw_nnp.nnp import predict, train_stage
-from fw_nnp.nnp.artefact import load_model, read_card
+from fw_nnp.nnp.artefact import build, load_model, read_card
 from fw_nnp.nnp.replay import replayed, replayed_per_step
-from fw_nnp.nnp.transfer import groups_of
+from fw_nnp.nnp.transfer import freeze, groups_of
 
 from .conftest import SMALL, SMALL_ANI
 
@@ -100,6 +100,22 @@ def test_the_last_layer_is_that_of_the_model():
         "network.*.0.*",
         "network.*.3.*",
     ]
+
+
+@pytest.mark.parametrize("hidden", [[6], [6, 5], [6, 5, 4], [3] * 11])
+@pytest.mark.parametrize("model", [ModelSpec(**SMALL), SMALL_ANI])
+def test_the_paper_preset_frees_what_lies_between_the_first_and_the_last_layer(model, hidden):
+    model = model.model_copy(update={"hidden": hidden})
+    built = build(model, ["Al", "Ni"], 0)
+    patterns = StageSpec(name="second", start_from="first", preset="paper").plain(model).freeze
+    free = {f"network.{e}.{i}." for e in ("Al", "Ni") for i in range(1, len(hidden))}
+    if not free:
+        with pytest.raises(SpecError, match="nothing is left"):
+            freeze(built, patterns)
+        return
+    frozen = freeze(built, patterns)
+    left = set(dict(built.named_parameters())) - set(frozen)
+    assert {name.removesuffix("weight").removesuffix("bias") for name in left} == free
 
 
 def test_own_keys_go_before_the_preset():

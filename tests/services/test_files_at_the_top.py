@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -100,6 +101,20 @@ def test_pilots_stop_beginning_work_before_their_time_is_over():
 def test_shell_scripts_parse(script):
     done = subprocess.run(["bash", "-n", str(TOP / script)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("chosen", [None, "ACTIVE"])
+def test_threads_that_wait_do_not_spin_unless_told_to(chosen):
+    told = {} if chosen is None else {"OMP_WAIT_POLICY": chosen}
+    done = subprocess.run(
+        ["bash", "-c", f"source {TOP}/launchers/slurm/env.sh && printenv OMP_WAIT_POLICY"],
+        env={"PATH": os.environ["PATH"], **told},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == (chosen or "PASSIVE")
+    assert "export OMP_WAIT_POLICY" in (TOP / "launchers/local/start.sh").read_text()
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")

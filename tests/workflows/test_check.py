@@ -49,6 +49,17 @@ def test_missing_files_are_named(
         check.check_files(with_changes(spec, changes), base=tmp_path)
 
 
+def test_a_missing_baseline_is_named(
+    spec: CampaignSpec, tmp_path: Path, programs: Programs
+) -> None:
+    baseline = {"style": "eam/fs", "file": "Al_mn.eam.fs"}
+    wrong = with_changes(spec, {"train": {"model": {"baseline": baseline}}})
+    if programs.potentials is None:
+        return
+    with pytest.raises(SpecError, match=r"model\.baseline\.file: no potential file 'Al_mn"):
+        check.check_files(wrong, base=tmp_path)
+
+
 def test_a_missing_potential_is_named_where_lammps_is(
     spec: CampaignSpec, tmp_path: Path, programs: Programs
 ) -> None:
