@@ -10,6 +10,9 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 # The demo trains on the CPU. PyPI's torch for Linux brings several GB of CUDA, this index does not.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
+# Tests that run side by side.
+WORKERS ?= 2
+
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -63,7 +66,7 @@ test: env  ## everything that must pass: ruff, mypy, pytest (ARGS="-k mongod" to
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile $(ARGS)
 
 slow: engines  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow $(ARGS)
