@@ -26,7 +26,7 @@ from .work import Cells, Work, ase_work, in_turn
 def training(cells: Cells) -> Work:
     stage = StageSpec(name="speed", batch_size=cells.batch_size)
     run = StageRun(stage, Path.cwd(), identity={}, seed=1)
-    run.set_up(ModelSpec(cutoff=cells.cutoff), labelled(cells), [], None, [])
+    run.set_up(ModelSpec(cutoff=cells.cutoff), labelled(cells), [], None, [], None)
     batches = in_turn([list(batch) for batch in cells.batches()])
 
     stored = sum(size_of(cell.batch) + size_of(cell.targets) for cell in run.training.cells)
