@@ -1,65 +1,93 @@
-"""The loops of `invariants`, compiled by numba.
+"""Invariants of the densities of a block of atoms and their slopes, compiled by numba.
 
-Atoms come last in every array; blocks of them are short enough for the cache of a core and long
-enough for whole vectors of the processor.
+The twin in plain torch, with the formulas, is `invariants`. In a matrix of densities the columns
+are the n atoms of the block for each harmonic in turn; in one of densities to be cubed the rows
+are harmonics, and the columns the n atoms for each density in turn, so that loops are long.
 """
 
 from __future__ import annotations
 
-from numba import prange
-
-from .jit import parallel
-
-BLOCK = 128
+from .jit import serial
+from .matrix_kernels import unsigned
 
 
-@parallel
-def products(x, y, l_max, out):  # type: ignore[no-untyped-def]
-    """out[n (l_max + 1) + l] = sum_m x[n, lm] y[N + n, lm] for x and y (2 N, (l_max + 1)², A)."""
-    n_pairs, n_atoms = len(x) // 2, x.shape[2]
-    for block in prange((n_atoms + BLOCK - 1) // BLOCK):
-        start, stop = block * BLOCK, min(n_atoms, (block + 1) * BLOCK)
-        for n in range(n_pairs):
-            for degree in range(l_max + 1):
-                sums = out[n * (l_max + 1) + degree, start:stop]
-                sums[:] = 0.0
-                for lm in range(degree * degree, (degree + 1) * (degree + 1)):
-                    a, b = x[n, lm, start:stop], y[n_pairs + n, lm, start:stop]
-                    for j in range(len(sums)):
-                        sums[j] += a[j] * b[j]
+@serial
+def add_paired(x, y, sizes, n_columns, out):  # type: ignore[no-untyped-def]
+    """out[p (l_max + 1) + l] += sum_m x[p, lm] y[N + p, lm]: the power spectrum where x is y."""
+    n = unsigned(n_columns)
+    for p in range(sizes.pairs):
+        for degree in range(sizes.l_max + 1):
+            row = unsigned(p * (sizes.l_max + 1) + degree)
+            a, b = unsigned(p), unsigned(sizes.pairs + p)
+            for lm in range(degree * degree, (degree + 1) * (degree + 1)):
+                shift = unsigned(lm) * n
+                for j in range(n):
+                    out[row, j] += x[a, shift + j] * y[b, shift + j]
 
 
-@parallel
-def exchanged(x, weights, l_max, out):  # type: ignore[no-untyped-def]
-    """out[n, lm] = w[nl] x[N + n, lm] and out[N + n, lm] = w[nl] x[n, lm]."""
-    n_pairs, n_atoms = len(x) // 2, x.shape[2]
-    for block in prange((n_atoms + BLOCK - 1) // BLOCK):
-        start, stop = block * BLOCK, min(n_atoms, (block + 1) * BLOCK)
-        for n in range(n_pairs):
-            for degree in range(l_max + 1):
-                w = weights[n * (l_max + 1) + degree, start:stop]
-                for lm in range(degree * degree, (degree + 1) * (degree + 1)):
-                    a, b = x[n, lm, start:stop], x[n_pairs + n, lm, start:stop]
-                    first, second = out[n, lm, start:stop], out[n_pairs + n, lm, start:stop]
-                    for j in range(len(w)):
-                        first[j] = w[j] * b[j]
-                        second[j] = w[j] * a[j]
+@serial
+def add_exchanged(by_features, x, sizes, n_columns, out):  # type: ignore[no-untyped-def]
+    """out[p] += w[pl] x[N + p] and out[N + p] += w[pl] x[p]."""
+    n = unsigned(n_columns)
+    for p in range(sizes.pairs):
+        a, b = unsigned(p), unsigned(sizes.pairs + p)
+        for degree in range(sizes.l_max + 1):
+            row = unsigned(p * (sizes.l_max + 1) + degree)
+            for lm in range(degree * degree, (degree + 1) * (degree + 1)):
+                shift = unsigned(lm) * n
+                for j in range(n):
+                    w = by_features[row, j]
+                    out[a, shift + j] += w * x[b, shift + j]
+                    out[b, shift + j] += w * x[a, shift + j]
 
 
-@parallel
-def coupled(x, y, triples, out):  # type: ignore[no-untyped-def]
-    """out[n, a] = sum_bc G_abc x[n, b] y[n, c], all (N, (l + 1)², A); see `sphere.Triples`."""
-    entry, second, third, factor = triples
-    n_atoms = x.shape[2]
-    for block in prange((n_atoms + BLOCK - 1) // BLOCK):
-        start, stop = block * BLOCK, min(n_atoms, (block + 1) * BLOCK)
-        for n in range(len(x)):
-            for a in range(x.shape[1]):
-                sums = out[n, a, start:stop]
-                sums[:] = 0.0
-                for e in range(entry[a], entry[a + 1]):
-                    g, b, c = factor[e], second[e], third[e]
-                    xb, xc = x[n, b, start:stop], x[n, c, start:stop]
-                    yb, yc = y[n, b, start:stop], y[n, c, start:stop]
-                    for j in range(len(sums)):
-                        sums[j] += g * (xb[j] * yc[j] + xc[j] * yb[j])
+@serial
+def exchange(by_features, sizes, n_columns, x):  # type: ignore[no-untyped-def]
+    """x[p] = w[pl] x[N + p] and x[N + p] = w[pl] x[p], in place."""
+    n = unsigned(n_columns)
+    for p in range(sizes.pairs):
+        a, b = unsigned(p), unsigned(sizes.pairs + p)
+        for degree in range(sizes.l_max + 1):
+            row = unsigned(p * (sizes.l_max + 1) + degree)
+            for lm in range(degree * degree, (degree + 1) * (degree + 1)):
+                shift = unsigned(lm) * n
+                for j in range(n):
+                    w = by_features[row, j]
+                    first, second = x[a, shift + j], x[b, shift + j]
+                    x[a, shift + j] = w * second
+                    x[b, shift + j] = w * first
+
+
+@serial
+def harmonics_first(rows, first, harmonics, n_cubic, n, out):  # type: ignore[no-untyped-def]
+    """out[lm, q n + j] = rows[first + q, lm n + j]: harmonics become rows."""
+    for q in range(n_cubic):
+        for lm in range(harmonics):
+            for j in range(n):
+                out[lm, q * n + j] = rows[first + q, lm * n + j]
+
+
+@serial
+def squares(x, triples, n_columns, out):  # type: ignore[no-untyped-def]
+    """out[a] = sum_bc G_abc x[b] x[c]; see `sphere.Triples`."""
+    n = unsigned(n_columns)
+    for a in range(len(x)):
+        for j in range(n):
+            out[a, j] = 0.0
+        for e in range(triples.entry[a], triples.entry[a + 1]):
+            b, c = unsigned(triples.second[e]), unsigned(triples.third[e])
+            g = triples.factor[e] + triples.factor[e]
+            for j in range(n):
+                out[a, j] += g * x[b, j] * x[c, j]
+
+
+@serial
+def add_coupled(x, y, triples, n_columns, out):  # type: ignore[no-untyped-def]
+    """out[a] += 2 sum_bc G_abc x[b] y[c]."""
+    n = unsigned(n_columns)
+    for a in range(len(x)):
+        for e in range(triples.entry[a], triples.entry[a + 1]):
+            b, c = unsigned(triples.second[e]), unsigned(triples.third[e])
+            g = triples.factor[e] + triples.factor[e]
+            for j in range(n):
+                out[a, j] += g * (x[b, j] * y[c, j] + x[c, j] * y[b, j])

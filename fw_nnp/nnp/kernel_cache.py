@@ -43,7 +43,7 @@ def announce_compilation() -> None:
     folder = Path(moments.stats.cache_path)
     if not any(folder.glob("kernels.moments-*.nbi")):
         _log.warning(
-            "compiling the kernels for this machine takes half a minute, once; they are kept in "
+            "compiling the kernels for this machine takes a minute or two, once; they are kept in "
             "%s (NUMBA_CACHE_DIR names another place)",
             folder,
         )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from . import kernels, pair_sums
 from .batch import AtomBatch
-from .compiled import compiled, use_threads
+from .compiled import compiled, in_parts
 from .tables import Tables, tables
 
 
@@ -24,7 +24,8 @@ def moments(batch: AtomBatch, cutoff: float, n_basis: int, l_max: int) -> Tensor
         return pair_sums.moments(padded, batch.n_species)
     shape = (batch.n_species * n_basis, (l_max + 1) ** 2, batch.n_atoms)
     out = batch.vectors.new_empty(shape)
-    kernels.moments(*_geometry(batch), *_constants(batch, cutoff, l_max), n_basis, out.numpy())
+    constants = _constants(batch, cutoff, l_max)
+    in_parts(kernels.moments, batch.n_atoms, *_geometry(batch), *constants, n_basis, out.numpy())
     return out
 
 
@@ -43,8 +44,15 @@ def pair_gradients(h: Tensor, batch: AtomBatch, cutoff: float, n_basis: int, l_m
         return pair_sums.pair_gradients(padded, h, batch.vectors.shape[0], l_max)
     g = torch.empty_like(batch.vectors)
     constants = _constants(batch, cutoff, l_max)
-    kernels.pair_gradients(
-        *_geometry(batch), *constants, n_basis, h.detach().contiguous().numpy(), g.numpy()
+    slopes = h.detach().contiguous().numpy()
+    in_parts(
+        kernels.pair_gradients,
+        batch.n_atoms,
+        *_geometry(batch),
+        *constants,
+        n_basis,
+        slopes,
+        g.numpy(),
     )
     return g
 
@@ -61,8 +69,14 @@ class _LinearForces(torch.autograd.Function):
         if not compiled(h):
             return pair_sums.forces_and_virials(g, batch)
         forces, virials = h.new_empty(batch.n_atoms, 3), h.new_empty(batch.n_atoms, 3, 3)
-        kernels.forces_and_virials(
-            *_geometry(batch), batch.reverse.numpy(), g.numpy(), forces.numpy(), virials.numpy()
+        in_parts(
+            kernels.forces_and_virials,
+            batch.n_atoms,
+            *_geometry(batch),
+            batch.reverse.numpy(),
+            g.numpy(),
+            forces.numpy(),
+            virials.numpy(),
         )
         return forces, virials
 
@@ -78,7 +92,9 @@ class _LinearForces(torch.autograd.Function):
             return by_h, None, None, None, None
         shape = (batch.n_species * n_basis, (l_max + 1) ** 2, batch.n_atoms)
         out = batch.vectors.new_empty(shape)
-        kernels.transposed(
+        in_parts(
+            kernels.transposed,
+            batch.n_atoms,
             *_geometry(batch),
             batch.neighbours.numpy(),
             *_constants(batch, cutoff, l_max),
@@ -91,7 +107,6 @@ class _LinearForces(torch.autograd.Function):
 
 
 def _geometry(batch: AtomBatch) -> tuple[Any, Any]:
-    use_threads()
     return batch.vectors.numpy(), batch.starts.numpy()
 
 

@@ -12,13 +12,17 @@ from __future__ import annotations
 
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fw_nnp.core.specs import ModelSpec
 
 from . import linear_forces
+from .atom_kernels import Sizes
+from .atom_model import Constants, energies_and_slopes
 from .batch import AtomBatch
+from .compiled import compiled
 from .harmonics import ladder
 from .invariants import L_CUBIC, cubes, power_spectrum, power_spectrum_slopes
 from .network import Network
@@ -89,6 +93,10 @@ class Moments(Potential):
     def _sensitivities(self, batch: AtomBatch) -> tuple[Tensor, Tensor]:
         """Atomic energies (M, A) and H = dE/dM (M, Z K, (l_max + 1)², A), element by element."""
         moments = linear_forces.moments(batch, *self._basis)
+        if compiled(moments):
+            return energies_and_slopes(
+                moments, batch.species, self._constants(), self._of_species()
+            )
         if len(self.elements) == 1:
             return self._of_element(0, moments)
         groups = [torch.nonzero(batch.species == z)[:, 0] for z in range(len(self.elements))]
@@ -96,6 +104,29 @@ class Moments(Potential):
         back = torch.argsort(torch.cat(groups))
         energies = torch.cat([part[0] for part in parts], dim=1)[:, back]
         return energies, torch.cat([part[1] for part in parts], dim=3)[..., back]
+
+    def _constants(self) -> Constants:
+        spec, network = self.spec, cast(Network, self.network[self.elements[0]])
+        sizes = Sizes(
+            pairs=spec.n_radial,
+            cubic=spec.n_cubic,
+            l_max=spec.l_max,
+            l_cubic=min(spec.l_max, L_CUBIC),
+            functions=len(self.elements) * spec.n_basis,
+            layers=np.array([layer.weight.shape[2] for layer in network.layers] + [1]),
+        )
+        scales = np.stack([self.mean[..., 0].numpy(), self.deviation[..., 0].numpy()], axis=2)
+        return Constants(sizes=sizes, conditioner=self.conditioner.numpy(), scales=scales)
+
+    def _of_species(self) -> list[Tensor]:
+        """The parameters in the order that `atom_model` wants them in."""
+        found = []
+        for symbol in self.elements:
+            learned = cast(nn.ParameterDict, self.radial[symbol])
+            found += [learned["pairs"], learned["cubic"]]
+            for layer in cast(Network, self.network[symbol]).layers:
+                found += [layer.weight, layer.bias]
+        return found
 
     def _of_element(self, species: int, moments: Tensor) -> tuple[Tensor, Tensor]:
         pairs, cubic = self._contractions(species)

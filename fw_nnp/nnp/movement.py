@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .batch import AtomBatch
+from .compiled import plain_torch
 from .potential import Potential
 
 Report = dict[str, dict[str, float | None]]
@@ -59,7 +60,8 @@ def _layers(before: Potential, after: Potential, batch: AtomBatch) -> dict[str, 
         if any(True for _ in module.parameters(recurse=False)):
             listen(name, module)
     try:
-        before.atomic_energies(batch)
+        with plain_torch():
+            before.atomic_energies(batch)
     finally:
         for hook in hooks:
             hook.remove()

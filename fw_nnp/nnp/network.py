@@ -51,9 +51,14 @@ class Network(nn.Sequential):
         ]
         super().__init__(*layers, Layer(members, last, 1, LAST_LAYER, generator))
 
+    @property
+    def layers(self) -> list[Layer]:
+        """From the input to the output."""
+        return cast(list[Layer], list(self))
+
     def value_and_gradient(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """(M, A) outputs and their (M, inputs, A) gradients for (M, inputs, A)."""
-        *hidden, last = cast(list[Layer], list(self))
+        *hidden, last = self.layers
         signal, slopes = inputs, []
         for layer in hidden:
             signal = torch.tanh(layer(signal))

@@ -27,12 +27,12 @@ def stages(cells, tmp_path_factory):
     torch.set_num_threads(1)
     place = tmp_path_factory.mktemp("heads")
     labels = high(cells)
-    first = StageSpec(name="first", labels="low", epochs=20, learning_rate=1e-2)
+    first = StageSpec(name="first", labels="low", epochs=50, learning_rate=1e-2)
     low = train_stage(first, SPEC, cells[:24], cells[40:], place / "low", seed=1)
     second = StageSpec(
         name="second",
         start_from="first",
-        epochs=20,
+        epochs=50,
         learning_rate=1e-2,
         replay=ReplaySpec(fraction=0.5, weight=1.0),
     )

@@ -9,7 +9,7 @@ import torch
 from fw_nnp.core.errors import SpecError
 from fw_nnp.core.records import Configuration
 from fw_nnp.core.specs import ModelSpec
-from fw_nnp.nnp import invariants, linear_forces, predict
+from fw_nnp.nnp import linear_forces, moments, predict
 from fw_nnp.nnp.artefact import build
 from fw_nnp.nnp.batch import join
 from fw_nnp.nnp.data import read_configuration
@@ -179,7 +179,7 @@ def test_compiled_kernels_equal_plain_torch(monkeypatch):
     batch = join([read_configuration(model, c, torch.float64)[0] for c in cells])
     results = []
     for compiled in (True, False):
-        for module in (linear_forces, invariants):
+        for module in (linear_forces, moments):
             monkeypatch.setattr(module, "compiled", lambda tensor, answer=compiled: answer)
         model.adapt(batch)
         found = list(model.evaluate(batch))
