@@ -8,8 +8,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .kernel_cache import find_place
-
 if TYPE_CHECKING:
     from .calculator import load_calculator
     from .models import MODELS
@@ -36,8 +34,6 @@ _HOMES = {
     "predict_members": "prediction",
     "train_stage": "trainer",
 }
-
-find_place()  # before anything imports numba
 
 
 def __getattr__(name: str) -> Any:

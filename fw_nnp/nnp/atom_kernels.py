@@ -26,7 +26,7 @@ from .invariant_kernels import (
     squares,
 )
 from .jit import serial
-from .matrix_kernels import add_outer, add_times, matrix, times, unsigned
+from .matrix_kernels import add_outer, add_times, matrix, padded, times, unsigned
 from .network_kernels import network, network_back
 
 BLOCK = 32
@@ -259,7 +259,7 @@ def forward(  # type: ignore[no-untyped-def]
     for block in range(start, stop):
         species, first, last = blocks[block]
         mine = atoms[first:last]
-        n = (last - first + LANES - 1) // LANES * LANES
+        n = padded(last - first, LANES)
         _gather(moments, mine, n, room.moments)
         for member in range(weights.shape[1]):
             w, wt = weights[species, member], turned[species, member]
@@ -296,7 +296,7 @@ def backward(  # type: ignore[no-untyped-def]
     for block in range(start, stop):
         species, first, last = blocks[block]
         mine = atoms[first:last]
-        n = (last - first + LANES - 1) // LANES * LANES
+        n = padded(last - first, LANES)
         _gather(moments, mine, n, room.moments)
         for member in range(weights.shape[1]):
             w, wt = weights[species, member], turned[species, member]

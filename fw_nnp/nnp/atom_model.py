@@ -60,7 +60,7 @@ class _AtomModel(torch.autograd.Function):
         packed = _pack(arrays, constants, n_species)
         atoms, blocks = _blocks(species.numpy(), n_species)
         kind = moments.numpy().dtype.name
-        table = triples(constants.sizes.l_cubic, (constants.sizes.l_cubic + 1) ** 2, kind)
+        table = triples(constants.sizes.l_cubic, kind)
         arguments = (atoms, blocks, *packed, constants.scales, constants.sizes, table)
         energies = moments.new_empty(members, moments.shape[2])
         h = moments.new_empty(members, *moments.shape)
@@ -140,6 +140,6 @@ def _unpack(by_species: Sequence[Array], constants: Constants) -> Iterator[Array
         start = 0
         for index, shape in enumerate(_shapes(constants.sizes)):
             size = shape[0] * shape[1]
-            part = gradient[:, start : start + size].reshape(-1, *shape)
+            part = gradient[:, start : start + size].reshape(len(gradient), *shape)
             start += size
             yield _contract(part, constants.conditioner.T) if index < 2 else part

@@ -9,16 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from .jit import serial
-from .matrix_kernels import unsigned
+from .matrix_kernels import padded, unsigned
 
 LANES = 16
 """Neighbours are padded to a multiple of it, so that no loop has a scalar rest."""
-
-
-@serial
-def padded(count, tile):  # type: ignore[no-untyped-def]
-    """The next multiple of `tile`."""
-    return (count + tile - 1) // tile * tile
 
 
 @serial
@@ -108,3 +102,14 @@ def geometry(vectors, cutoff, inverse, units):  # type: ignore[no-untyped-def]
     for row in range(unsigned(3)):
         for j in range(n):
             units[row, j] *= inverse[j]
+
+
+@serial
+def basis(vectors, cutoff, rise, fall, inverse, units, f, slope, y):  # type: ignore[no-untyped-def]
+    """All of it for the neighbours at `vectors`; returns how many they are with the padding."""
+    n = padded(len(vectors), LANES)
+    if n > 0:
+        geometry(vectors, cutoff, inverse, units)
+        radial(inverse, n, cutoff, len(f), f, slope)
+        harmonics(units, n, rise, fall, int(np.sqrt(len(rise))) - 1, y)
+    return n

@@ -7,23 +7,36 @@ import logging
 import os
 import shutil
 import tempfile
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 _HERE = Path(__file__).parent
 _log = logging.getLogger(__name__)
 
 
-def find_place(package: Path = _HERE) -> None:
-    """Name a folder of this process's own where numba would find none, and refuse to import.
+@cache
+def place(package: Path = _HERE) -> Path:
+    """The folder for the kernels whose sources are in `package`.
 
-    Numba itself takes NUMBA_CACHE_DIR, else the folder beside the code, else the user's cache.
+    In NUMBA_CACHE_DIR, else in the folder beside the code, else in the user's cache, else in one
+    of this process's own. It is named after the sources of all kernels: numba looks at the file
+    of the one that is called, which calls kernels of other files.
     """
     user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "numba"
-    if os.environ.get("NUMBA_CACHE_DIR") or any(map(_writable, (package / "__pycache__", user))):
-        return
-    place = tempfile.mkdtemp(prefix="fw_nnp-numba-")  # private: what is loaded from it is run
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
-    os.environ["NUMBA_CACHE_DIR"] = place
+    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
+        base = Path(chosen)
+    else:
+        base = next(filter(_writable, (package / "__pycache__", user)), None) or _own()
+    sources = (path.read_bytes() for path in sorted(package.glob("*.py")))
+    kernels = (source for source in sources if b"@serial" in source or b"njit" in source)
+    return base / f"fw_nnp-{sha256(b''.join(kernels)).hexdigest()[:12]}"
+
+
+def _own() -> Path:
+    folder = tempfile.mkdtemp(prefix="fw_nnp-numba-")  # private: what is loaded from it is run
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def _writable(folder: Path) -> bool:

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .basis_kernels import LANES, geometry, harmonics, padded, radial
+from .basis_kernels import LANES, basis
 from .jit import serial
-from .matrix_kernels import add_outer, times, unsigned
+from .matrix_kernels import add_outer, padded, times, unsigned
 
 BLOCK = 16  # atoms per task: a cache line of float32 in arrays with the atom last
 TILE = 4  # harmonics that are summed over neighbours at once; scratch is padded to it
@@ -36,10 +36,8 @@ def _moments_of(vectors, starts, cutoff, tables, n_basis, out, width, first, las
     rise, fall = tables[0], tables[1]
     n_rows, n_harmonics = out.shape[:2]
     n_species = n_rows // n_basis
-    l_max = int(np.sqrt(n_harmonics)) - 1
     kind = vectors.dtype
-    f = np.zeros((padded(n_basis, TILE), width), kind)
-    slope = np.empty((padded(n_basis, TILE), width), kind)
+    f, slope = np.empty((n_basis, width), kind), np.empty((n_basis, width), kind)
     y = np.zeros((padded(n_harmonics, TILE), width), kind)
     units, inverse = np.empty((3, width), kind), np.empty(width, kind)
     sums = np.zeros((BLOCK, len(f), len(y)), kind)
@@ -47,13 +45,10 @@ def _moments_of(vectors, starts, cutoff, tables, n_basis, out, width, first, las
         sums[:] = 0.0
         for i in range(first, last):
             start, stop = starts[i * n_species + z], starts[i * n_species + z + 1]
-            n = padded(stop - start, LANES)
+            n = basis(vectors[start:stop], cutoff, rise, fall, inverse, units, f, slope, y)
             if n == 0:
                 continue
-            geometry(vectors[start:stop], cutoff, inverse, units)
-            radial(inverse, n, cutoff, n_basis, f, slope)
-            harmonics(units, n, rise, fall, l_max, y)
-            add_outer(f[:n_basis], y, n, sums[i - first])
+            add_outer(f, y, n, sums[i - first])
         for k in range(n_basis):
             for lm in range(n_harmonics):
                 for i in range(first, last):
@@ -117,10 +112,8 @@ def _pair_gradients_of(vectors, starts, cutoff, tables, n_basis, h, out, width, 
     rise, fall, entry, axis, lower, factor = tables
     n_rows, n_harmonics = h.shape[:2]
     n_species = n_rows // n_basis
-    l_max = int(np.sqrt(n_harmonics)) - 1
     kind = vectors.dtype
-    f = np.zeros((padded(n_basis, TILE), width), kind)
-    slope = np.zeros((padded(n_basis, TILE), width), kind)
+    f, slope = np.empty((n_basis, width), kind), np.empty((n_basis, width), kind)
     y = np.zeros((padded(n_harmonics, TILE), width), kind)
     units, inverse = np.empty((3, width), kind), np.empty(width, kind)
     along, across = np.empty(width, kind), np.empty((3, width), kind)
@@ -135,17 +128,14 @@ def _pair_gradients_of(vectors, starts, cutoff, tables, n_basis, h, out, width, 
                     mine[i - first, lm, k] = h[z * n_basis + k, lm, i]
         for i in range(first, last):
             start, stop = starts[i * n_species + z], starts[i * n_species + z + 1]
-            n = padded(stop - start, LANES)
+            n = basis(vectors[start:stop], cutoff, rise, fall, inverse, units, f, slope, y)
             if n == 0:
                 continue
-            geometry(vectors[start:stop], cutoff, inverse, units)
-            radial(inverse, n, cutoff, n_basis, f, slope)
-            harmonics(units, n, rise, fall, l_max, y)
             for k in range(n_basis):
                 for lm in range(n_harmonics):
                     turned[k, lm] = mine[i - first, lm, k]
             times(turned, y[:n_harmonics], n, by_radial)
-            times(mine[i - first], f[:n_basis], n, by_harmonic)
+            times(mine[i - first], f, n, by_harmonic)
             _along(slope, by_radial, n, along)
             _across(by_harmonic, y, entry, axis, lower, factor, n, across)
             for j in range(stop - start):
@@ -220,10 +210,8 @@ def _transposed_of(  # type: ignore[no-untyped-def]
     rise, fall, entry, axis, lower, factor = tables
     n_rows, n_harmonics = out.shape[:2]
     n_species = n_rows // n_basis
-    l_max = int(np.sqrt(n_harmonics)) - 1
     kind = vectors.dtype
-    f = np.zeros((padded(n_basis, TILE), width), kind)
-    slope = np.zeros((padded(n_basis, TILE), width), kind)
+    f, slope = np.empty((n_basis, width), kind), np.empty((n_basis, width), kind)
     y = np.zeros((padded(n_harmonics, TILE), width), kind)
     lowered = np.zeros((padded(n_harmonics, TILE), width), kind)
     units, inverse = np.empty((3, width), kind), np.empty(width, kind)
@@ -233,12 +221,9 @@ def _transposed_of(  # type: ignore[no-untyped-def]
         sums[:] = 0.0
         for i in range(first, last):
             start, stop = starts[i * n_species + z], starts[i * n_species + z + 1]
-            n = padded(stop - start, LANES)
+            n = basis(vectors[start:stop], cutoff, rise, fall, inverse, units, f, slope, y)
             if n == 0:
                 continue
-            geometry(vectors[start:stop], cutoff, inverse, units)
-            radial(inverse, n, cutoff, n_basis, f, slope)
-            harmonics(units, n, rise, fall, l_max, y)
             across[:, :n] = 0.0
             for j in range(stop - start):
                 other = neighbours[start + j]
@@ -259,8 +244,8 @@ def _transposed_of(  # type: ignore[no-untyped-def]
                 across[1, j] = (across[1, j] - rest * uy) * inverse[j]
                 across[2, j] = (across[2, j] - rest * uz) * inverse[j]
             _lower(across, along, entry, axis, lower, factor, n, n_harmonics, y, lowered)
-            add_outer(slope[:n_basis], y, n, sums[i - first])
-            add_outer(f[:n_basis], lowered, n, sums[i - first])
+            add_outer(slope, y, n, sums[i - first])
+            add_outer(f, lowered, n, sums[i - first])
         for k in range(n_basis):
             for lm in range(n_harmonics):
                 for i in range(first, last):

@@ -101,3 +101,9 @@ def _add_rest(x, y, n, top, bottom, left, right, out):  # type: ignore[no-untype
 def matrix(flat, start, rows, columns):  # type: ignore[no-untyped-def]
     """A matrix that lies in `flat`, not a copy."""
     return flat[start : start + rows * columns].reshape(rows, columns)
+
+
+@serial
+def padded(count, tile):  # type: ignore[no-untyped-def]
+    """The next multiple of `tile`."""
+    return (count + tile - 1) // tile * tile

@@ -54,15 +54,12 @@ class Triples(NamedTuple):
 
 
 @cache
-def triples(l_max: int, n_harmonics: int, dtype: str) -> Triples:
-    """Gaunt coefficients G_abc, averages of products of three harmonics (2 l + 1) S_lm.
-
-    Degrees up to `l_max`; `n_harmonics`, if more, says how many a there are.
-    """
+def triples(l_max: int, dtype: str) -> Triples:
+    """Gaunt coefficients G_abc up to degree `l_max`: averages of three harmonics (2 l + 1) S_lm."""
     values, weights = (tensor.numpy() for tensor in quadrature(l_max))
     table = np.einsum("p,pa,pb,pc->abc", weights, values, values, values)
     upper = np.triu(np.ones(table.shape[1:])) - 0.5 * np.eye(len(table))
     first, second, third = np.nonzero((np.abs(table) > 1e-10) & (upper > 0.0))
     factor = table[first, second, third] * upper[second, third]
-    entry = np.searchsorted(first, np.arange(n_harmonics + 1))
+    entry = np.searchsorted(first, np.arange(len(table) + 1))
     return Triples(entry=entry, second=second, third=third, factor=factor.astype(dtype))

@@ -40,7 +40,7 @@ def test_a_tree_of_vasp_calculations():
 
     found, refused = read(SHARED / "vasp")
     assert "cut off" in refused["bad_vasprun"]
-    assert "not converge" in refused["unconverged"]
+    assert "did not converge" in refused["unconverged"]
     good = {c.path.parent.name: c for c in found}
     io = good["io"]
     assert io.path.name == "vasprun.xml.gz"  # and not the OUTCAR of the same run

@@ -40,8 +40,9 @@ def test_import_works_where_nothing_can_be_written(tmp_path):
     (tmp_path / "home").touch()
     code = """
 import os, fw_nnp.nnp.kernels as kernels
+from fw_nnp.nnp.kernel_cache import place
 print(kernels.moments.stats.cache_path)
-print(os.stat(os.environ["NUMBA_CACHE_DIR"]).st_mode & 0o77)
+print(os.stat(place().parent).st_mode & 0o77)
 """
     home = str(tmp_path / "home")
     environment = {"HOME": home, "XDG_CACHE_HOME": home, "TMPDIR": str(tmp_path)}
@@ -53,13 +54,63 @@ print(os.stat(os.environ["NUMBA_CACHE_DIR"]).st_mode & 0o77)
     assert not list(tmp_path.glob("fw_nnp-numba-*"))
 
 
-def test_what_the_user_or_numba_chose_stays(monkeypatch, tmp_path):
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    kernel_cache.find_place(Path("/proc/none"))
-    assert os.environ["NUMBA_CACHE_DIR"] == str(tmp_path)
+def test_what_the_user_chose_comes_first(monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "chosen"))
+    assert kernel_cache.place.__wrapped__().parent == tmp_path / "chosen"
     monkeypatch.delenv("NUMBA_CACHE_DIR")
-    kernel_cache.find_place(tmp_path)
+    assert kernel_cache.place.__wrapped__(tmp_path).parent == tmp_path / "__pycache__"
     assert "NUMBA_CACHE_DIR" not in os.environ
+    assert kernels.moments.stats.cache_path.startswith(str(kernel_cache.place()))
+
+
+def test_kernels_are_compiled_again_when_one_that_they_call_has_changed(tmp_path):
+    """Numba would compare the file of the caller only, and run the old code."""
+    package = shutil.copytree(Path(kernel_cache.__file__).parent, tmp_path / "nnp")
+    before = kernel_cache.place.__wrapped__(package)
+    with (package / "matrix_kernels.py").open("a") as file:
+        file.write("# changed\n")
+    assert kernel_cache.place.__wrapped__(package) != before
+    again = kernel_cache.place.__wrapped__(package)
+    with (package / "loss.py").open("a") as file:
+        file.write("# no kernel\n")
+    assert kernel_cache.place.__wrapped__(package) == again
+
+
+BITS = """
+import hashlib, sys
+import numpy as np
+import torch
+from fw_nnp.core.records import Configuration
+from fw_nnp.core.specs import ModelSpec
+from fw_nnp.nnp.artefact import build
+from fw_nnp.nnp.data import read_configuration
+torch.set_num_threads(int(sys.argv[1]))
+model = build(ModelSpec(cutoff=4.5, n_basis=6, n_radial=4, l_max=3, hidden=[12, 8]), ["Al"], 3)
+places = 9.0 * np.random.default_rng(1).random((40, 3))
+cell = Configuration(cell=9.0 * np.eye(3), positions=places, numbers=[13] * 40)
+batch = read_configuration(model, cell, torch.float32)[0]
+found = [*model.evaluate(batch)]
+found += torch.autograd.grad(found[1].square().sum() + found[2].sum(), [*model.parameters()])
+print(hashlib.sha256(b"".join(t.detach().numpy().tobytes() for t in found)).hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_compiled_now_or_before_on_one_thread_or_two_are_the_same_bits(tmp_path):
+    def bits(threads: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", BITS, threads],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    now, before, apart = bits("1"), bits("1"), bits("2")
+    assert list(tmp_path.rglob("kernels.moments-*.nbi"))
+    assert now == before == apart
 
 
 @pytest.mark.parametrize("compiled", [True, False])

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +13,10 @@ import torch
 from fw_nnp.core.errors import SpecError
 from fw_nnp.core.records import Configuration
 from fw_nnp.core.specs import ModelSpec
-from fw_nnp.nnp import linear_forces, moments, predict
+from fw_nnp.nnp import compiled, predict
 from fw_nnp.nnp.artefact import build
 from fw_nnp.nnp.batch import join
+from fw_nnp.nnp.compiled import plain_torch
 from fw_nnp.nnp.data import read_configuration
 
 from .conftest import SMALL, random_cell
@@ -172,23 +177,64 @@ def test_energy_is_smooth_where_a_neighbour_crosses_the_cutoff(model):
     assert derivative(model.cutoff - 0.3) > 1e-6
 
 
-def test_compiled_kernels_equal_plain_torch(monkeypatch):
+@pytest.mark.parametrize("keys", [{}, {"n_cubic": 0, "members": 2}, {"hidden": [7], "l_max": 0}])
+def test_compiled_kernels_equal_plain_torch(keys):
     """Moments, forces, virials and what training takes from them, by both ways."""
-    model = build(ModelSpec(**SMALL), ["Al", "Ni"], 3).double()
+    model = build(ModelSpec(**{**SMALL, **keys}), ["Al", "Ni"], 3).double()
     cells = [random_cell(seed, n=1 + 2 * seed, pbc=PERIODICITIES[seed % 3]) for seed in range(4)]
     batch = join([read_configuration(model, c, torch.float64)[0] for c in cells])
     results = []
-    for compiled in (True, False):
-        for module in (linear_forces, moments):
-            monkeypatch.setattr(module, "compiled", lambda tensor, answer=compiled: answer)
-        model.adapt(batch)
-        found = list(model.evaluate(batch))
-        scalar = sum((x * torch.sin(torch.arange(x.numel()).view(x.shape))).sum() for x in found)
-        slopes = torch.autograd.grad(scalar, list(model.parameters()))
-        results.append([*found, model.pair_gradients(batch)[1], *slopes])
+    for way in (nullcontext, plain_torch):
+        with way():
+            model.adapt(batch)
+            found = list(model.evaluate(batch))
+            scalar = sum(
+                (x * torch.sin(torch.arange(x.numel()).view(x.shape))).sum() for x in found
+            )
+            slopes = torch.autograd.grad(scalar, list(model.parameters()))
+            results.append([*found, model.pair_gradients(batch)[1], *slopes])
     for a, b in zip(*results, strict=True):
-        assert a.abs().max() > 0
+        assert a.numel() == 0 or a.abs().max() > 0
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)
+
+
+@pytest.fixture
+def three_threads(monkeypatch):
+    """Torch, and the kernels after it, on three threads."""
+    monkeypatch.setattr(compiled, "_CORES", 3)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_any_number_of_threads_gives_the_same_bits(three_threads):
+    model = build(ModelSpec(**SMALL), ["Al", "Ni"], 3)
+    cells = [random_cell(seed, n=27) for seed in range(5)]
+    batch = join([read_configuration(model, c, torch.float32)[0] for c in cells])
+    results = []
+    for n in (3, 2, 1):
+        torch.set_num_threads(n)
+        found = list(model.evaluate(batch))
+        loss = found[1].square().sum() + found[2].sum()
+        results.append([*found, *torch.autograd.grad(loss, list(model.parameters()))])
+    for others in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], others, strict=True))
+
+
+def test_a_process_that_was_forked_off_has_threads_of_its_own(three_threads):
+    def fill(first, last, out):
+        out[first:last] = np.arange(first, last)
+
+    here, there = np.zeros(7), np.zeros(7)
+    compiled.in_parts(fill, 7, here)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # it would wait for threads that only its parent has
+        compiled.in_parts(fill, 7, there)
+        os._exit(0 if (there == here).all() else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    np.testing.assert_array_equal(here, np.arange(7))
 
 
 def test_training_differentiates_forces_and_stress(model):
