@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from contextlib import nullcontext
 
 import numpy as np
@@ -202,6 +203,7 @@ def test_compiled_kernels_equal_plain_torch(keys):
 def three_threads(monkeypatch):
     """Torch, and the kernels after it, on three threads."""
     monkeypatch.setattr(compiled, "_CORES", 3)
+    compiled._pool.cache_clear()
     threads = torch.get_num_threads()
     torch.set_num_threads(3)
     yield
@@ -224,6 +226,7 @@ def test_any_number_of_threads_gives_the_same_bits(three_threads):
 
 def test_a_process_that_was_forked_off_has_threads_of_its_own(three_threads):
     def fill(first, last, out):
+        time.sleep(0.05)  # so that every part has a thread of its own
         out[first:last] = np.arange(first, last)
 
     here, there = np.zeros(7), np.zeros(7)
