@@ -92,8 +92,9 @@ def _doubt(
     for error_class, patterns in (("input", INPUT), ("walltime", STOPPED)):
         if evidence := _search(patterns, said):
             return Doubt(error_class, evidence)
-    if refused := next((one for one in said if one.refusal), None):
-        return Doubt("input", refused.evidence)
+    for error_class, early in (("input", True), ("unknown", False)):
+        if one := next((one for one in said if one.error and one.early is early), None):
+            return Doubt(error_class, one.evidence)
     if evidence := _search(UNKNOWN, said):
         return Doubt("unknown", evidence)
     for rows in (catalogue.KILLED, (catalogue.ABORTED,)):
@@ -191,12 +192,15 @@ class _Said:
 
     Attributes
     ----------
-    refusal
-        A box with which VASP stops before it starts to compute.
+    error
+        A box with which VASP stops.
+    early
+        Before it starts to compute, and by no fault of its own: it does not take the input.
     """
 
     evidence: Evidence
-    refusal: bool = False
+    error: bool = False
+    early: bool = False
 
 
 def _said(outputs: Outputs) -> Iterator[_Said]:
@@ -207,8 +211,8 @@ def _said(outputs: Outputs) -> Iterator[_Said]:
         for number, text, error in _sentences(output.lines()):
             begun = begun or COMPUTING.search(text) is not None
             if output.role != "outcar" or COMPLAINS.search(text):
-                refusal = error and not begun and not OWN_FAULT.search(text)
-                yield _Said(Evidence(file=output.name, line=number, text=text), refusal)
+                early = not begun and not OWN_FAULT.search(text)
+                yield _Said(Evidence(file=output.name, line=number, text=text), error, early)
 
 
 def _sentences(lines: Sequence[str]) -> Iterator[tuple[int, str, bool]]:
