@@ -306,6 +306,8 @@ def _last_cycle(lines: list[str]) -> tuple[int, int]:
 
 def _outcar_forces(lines: list[str], path: Path) -> FloatArray:
     starts = [i for i, line in enumerate(lines) if "TOTAL-FORCE" in line]
+    if starts and "(ML)" in lines[starts[-1]]:
+        raise _incomplete("the last forces are of VASP's machine-learned force field", path)
     if not starts:
         raise _incomplete("no forces in the OUTCAR", path)
     rows = list(_table(lines[starts[-1] + 2 :]))

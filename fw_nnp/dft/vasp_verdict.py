@@ -35,6 +35,7 @@ SAME_FORCES = 2e-3  # eV/Å
 COMPLAINS = re.compile(r"error|fatal|serious|failed|bad news|TOO FEW BANDS", re.IGNORECASE)
 BOXED = re.compile(r"^\s*\|(.*)\|\s*$")
 BANNER = re.compile(r"^(?=.*(?:   |##|__))[^a-z]*$")  # letters made of letters
+STARTED = re.compile(r"^\s*vasp\.\d+\.\d")
 COMPUTING = re.compile(r"entering main loop|^-* Iteration\s+1\(")
 OWN_FAULT = re.compile(r"internal error|bug report", re.IGNORECASE)
 ELECTRONIC = re.compile(r"^\s*(?:DAV|RMM|DIA|CG|SDA|DMP|NON|EIG)\s*:\s*(\d+)\s+\S+\s+(\S+)")
@@ -208,7 +209,11 @@ def _said(outputs: Outputs) -> Iterator[_Said]:
     printed = (*outputs.of("vasp_stdout"), *outputs.of("oszicar"), *outputs.of("text"))
     for output in (*printed, *outputs.of("outcar")):
         begun = False
-        for number, text, error in _sentences(output.lines()):
+        lines = output.lines()
+        if output.role == "vasp_stdout":  # of several runs in one file the last one counts
+            start = max((i for i, line in enumerate(lines) if STARTED.match(line)), default=0)
+            lines[:start] = [""] * start
+        for number, text, error in _sentences(lines):
             begun = begun or COMPUTING.search(text) is not None
             if output.role != "outcar" or COMPLAINS.search(text):
                 early = not begun and not OWN_FAULT.search(text)

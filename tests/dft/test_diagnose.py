@@ -376,6 +376,25 @@ def test_boxes_of_vasp_are_read_as_sentences(text, error_class, evidence, tmp_pa
     assert (diagnosis.error_class, diagnosis.evidence.line) == (error_class, evidence)
 
 
+@needs_shared
+def test_only_the_last_of_several_runs_of_vasp_in_one_file_counts(tmp_path):
+    run = " running on    4 total cores\n vasp.6.4.2 20Jul23\n entering main loop\n"
+    failed = run + " LAPACK: Routine ZPOTRF failed!    1\n"
+    shutil.copy(SHARED / "io" / "vasprun.xml.gz", tmp_path)
+    (tmp_path / "vasp.out").write_text(failed + run)
+    assert diagnose(tmp_path).ok
+    (tmp_path / "vasp.out").write_text(run + failed)
+    assert diagnose(tmp_path).error_class == "zpotrf"
+
+
+@needs_shared
+def test_forces_of_a_machine_learned_field_are_no_label(tmp_path):
+    path = tmp_path / "OUTCAR"
+    path.write_text(gzip.decompress((SHARED / "io" / "OUTCAR.gz").read_bytes()).decode())
+    change(path, r"(.*TOTAL-FORCE \(eV/Angst\))", r"\1 (ML)")
+    assert diagnose(tmp_path).error_class == "incomplete"
+
+
 LAST_ENERGY = r'(.*<i name="e_fr_energy">\s*)([-\d.]+)'  # of the summary of the last step
 
 
