@@ -107,13 +107,17 @@ def residuals(prediction: Prediction, targets: Targets) -> Residuals:
 @torch.no_grad()
 def errors(found: Residuals, targets: Targets) -> Errors:
     """Squared errors of a batch, every label counting alike."""
-    masks = (torch.ones_like(targets.share), targets.has_forces, targets.has_stress)
-    counts = [mask.double().sum() for mask in masks]
-    scale = len(found.energy) * torch.tensor([1.0, 3.0, 6.0], dtype=torch.float64)
     return Errors(
         squares=torch.stack([part.double().square().sum() for part in found.parts]),
-        counts=scale * torch.stack(counts),
+        counts=components(targets, len(found.energy)),
     )
+
+
+def components(targets: Targets, members: int) -> Tensor:
+    """(3,) how many components of energy, forces and stress are labelled, for each member."""
+    masks = (torch.ones_like(targets.share), targets.has_forces, targets.has_stress)
+    counts = [mask.double().sum() for mask in masks]
+    return members * torch.tensor([1.0, 3.0, 6.0]).to(counts[0]) * torch.stack(counts)
 
 
 def loss(found: Residuals, targets: Targets, weights: LossWeights) -> Tensor:

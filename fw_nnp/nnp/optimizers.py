@@ -3,7 +3,8 @@
 Features of a crystal and of its melt are badly conditioned, and so is what is trained on them.
 SOAP (Vyas et al., arXiv:2409.11321) runs Adam in the eigenbasis of Shampoo's preconditioner: for a
 weight matrix with gradient G, that of the running averages of G Gᵀ and Gᵀ G. On small networks
-like ours it costs little and reaches a given error in a fraction of AdamW's time.
+like ours it costs little and reaches a given error in a fraction of AdamW's time. On a processor
+the compiled `soap_kernels` do the work, elsewhere plain torch, where the formulas are.
 """
 
 from __future__ import annotations
@@ -11,8 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+from . import soap_kernels
+from .compiled import compiled
 
 BETA = 0.95
 """Memory of SOAP's averages, per step."""
@@ -56,15 +62,38 @@ class Soap(torch.optim.Optimizer):
             return
         state["step"] += 1
         step = state["step"]
-        state["first"].lerp_(gradient, 1.0 - BETA)
-        state["second"].lerp_(_into(state, gradient).square_(), 1.0 - BETA)
-        change = _into(state, state["first"]).div_(state["second"].sqrt().add_(TINY))
         size = rate * (1.0 - BETA**step) ** 0.5 / (1.0 - BETA**step)
-        parameter.sub_(_out_of(state, change), alpha=size)
-        for side in _sides(gradient):
-            state[side].lerp_(_covariance(gradient, side), 1.0 - BETA)
-            if step % REFRESH == 0:
-                _turn(state, side)
+        move = _move_compiled if compiled(parameter) else _move
+        move(state, parameter, gradient, size)
+        if step % REFRESH == 0:
+            turn = _turn_compiled if compiled(parameter) else _turn
+            for side in _sides(gradient):
+                turn(state, side)
+
+
+def _move(state: dict[str, Any], parameter: Tensor, gradient: Tensor, size: float) -> None:
+    """One step, and the averages with it."""
+    state["first"].lerp_(gradient, 1.0 - BETA)
+    state["second"].lerp_(_into(state, gradient).square_(), 1.0 - BETA)
+    change = _into(state, state["first"]).div_(state["second"].sqrt().add_(TINY))
+    parameter.sub_(_out_of(state, change), alpha=size)
+    for side in _sides(gradient):
+        state[side].lerp_(_covariance(gradient, side), 1.0 - BETA)
+
+
+def _move_compiled(state: dict[str, Any], parameter: Tensor, gradient: Tensor, size: float) -> None:
+    none = gradient.new_empty(*gradient.shape[:-2], 0, 0)
+    names = ("first", "second", "left", "left_basis", "right", "right_basis")
+    arrays = [_stack(t) for t in (parameter, gradient.contiguous())]
+    arrays += [_stack(state.get(name, none)) for name in names]
+    kind = arrays[0].dtype.type
+    soap_kernels.update(*arrays, kind(1.0 - BETA), kind(TINY), kind(size))
+
+
+def _stack(matrices: Tensor) -> NDArray[np.floating]:
+    """(M, rows, columns), not a copy."""
+    shape = matrices.shape
+    return matrices.detach().view(shape[:-2].numel(), *shape[-2:]).numpy()
 
 
 def _sides(matrix: Tensor) -> list[str]:
@@ -82,7 +111,7 @@ def _measure(gradient: Tensor) -> dict[str, Any]:
     state: dict[str, Any] = {"step": 0, "first": zeros, "second": zeros.clone()}
     for side in _sides(gradient):
         state[side] = _covariance(gradient, side)
-        state[f"{side}_basis"] = torch.linalg.eigh(state[side]).eigenvectors.flip(-1)
+        state[f"{side}_basis"] = torch.linalg.eigh(state[side]).eigenvectors.flip(-1).contiguous()
     return state
 
 
@@ -110,6 +139,13 @@ def _turn(state: dict[str, Any], side: str) -> None:
     state["second"] = state["second"].gather(axis, moved)
     columns = order.unsqueeze(-2).expand_as(basis)
     state[f"{side}_basis"] = torch.linalg.qr(image.gather(-1, columns)).Q
+
+
+def _turn_compiled(state: dict[str, Any], side: str) -> None:
+    second = state["second"]
+    rows = second if side == "left" else second.mT.contiguous()
+    soap_kernels.turn(_stack(state[side]), _stack(state[f"{side}_basis"]), _stack(rows))
+    second.copy_(rows if side == "left" else rows.mT)
 
 
 def make_optimizer(

@@ -114,15 +114,16 @@ class Potential(nn.Module):
 
     def forward(self, batch: AtomBatch) -> Prediction:
         """Energy, forces and stress of every structure of a batch."""
-        return self._of_structures(batch, *self.evaluate(batch))
+        return self.of_structures(batch, *self.evaluate(batch))
 
     def members(self, batch: AtomBatch) -> Prediction:
         """The same of every member of a committee; one member if it is none."""
-        return self._of_structures(batch, *self.evaluate_members(batch))
+        return self.of_structures(batch, *self.evaluate_members(batch))
 
-    def _of_structures(
+    def of_structures(
         self, batch: AtomBatch, energies: Tensor, forces: Tensor, virials: Tensor
     ) -> Prediction:
+        """What `evaluate` gives for atoms, for structures."""
         n, members = batch.n_structures, energies.shape[:-1]
         total = energies.double() + self.reference_energies[batch.species]
         energy = total.new_zeros(*members, n).index_add(-1, batch.structure, total)

@@ -22,8 +22,9 @@ from . import checkpoint
 from .artefact import build, load_model, model_id, read_card, save_model
 from .data import Cell, CellSet, read_cell, sample_of, shuffled, total_errors
 from .heads import hold, inherit, used_by
-from .loss import QUANTITIES, Errors, errors, loss, residuals, unusable
+from .loss import QUANTITIES, Errors, unusable
 from .movement import Report, movement
+from .objective import objective
 from .optimizers import make_optimizer
 from .parameters import joined, write
 from .progress import Clock, Counters, Progress, StageResult
@@ -207,13 +208,13 @@ class StageRun:
         return False
 
     def _step(self, indices: list[int], more: list[int], rate: float) -> None:
-        objective, done = self._loss(self.training, indices)
+        value, done = self._loss(self.training, indices)
         if self.stage.replay is not None:
-            objective = objective + self.stage.replay.weight * self._loss(self.replay, more)[0]
+            value = value + self.stage.replay.weight * self._loss(self.replay, more)[0]
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         self.optimizer.zero_grad()
-        objective.backward()
+        value.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.stage.clip)
         if not torch.isfinite(norm):
             cells = [self.training.cells[i] for i in indices]
@@ -234,13 +235,13 @@ class StageRun:
         """What some cells add to the loss, and their errors."""
         batch, targets = cells.take(indices)
         self.model.use_head(cells.head)
-        prediction = self.model.members(batch)
-        found = residuals(prediction, targets)
-        objective = loss(found, targets, self.stage.weights)
-        if not torch.isfinite(objective):
+        value, found = objective(self.model, batch, targets, self.stage.weights)
+        if not torch.isfinite(value):
+            with torch.no_grad():
+                prediction = self.model.members(batch)
             bad = unusable(prediction, targets, batch.structure) or range(len(indices))
             raise self._diverged([cells.cells[indices[i]] for i in bad])
-        return objective, errors(found, targets)
+        return value, found
 
     def _diverged(self, cells: list[Cell]) -> Diverged:
         ids = [cell.configuration_id for cell in cells]

@@ -11,8 +11,10 @@ import torch
 from fw_nnp.core.specs import LossWeights, ModelSpec
 from fw_nnp.core.units import GPA
 from fw_nnp.nnp.artefact import build
+from fw_nnp.nnp.compiled import plain_torch
 from fw_nnp.nnp.data import CellSet, read_cell
-from fw_nnp.nnp.loss import errors, loss, residuals
+from fw_nnp.nnp.loss import Targets, errors, loss, residuals
+from fw_nnp.nnp.objective import objective
 from fw_nnp.nnp.potential import Prediction
 
 from .conftest import SMALL, emt_cells
@@ -68,3 +70,32 @@ def test_large_forces_count_less():
     one[0, 3] = 0.3
     value = float(loss(replace(found, forces=one), targets, weights))
     assert value == pytest.approx(0.09 * shares[3] / shares.sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize("robust", [None, 0.5])
+def test_compiled_loss_is_the_plain_one(robust):
+    """Value, errors and slopes, with a committee, phases, absent forces and stress."""
+    weights = LossWeights(robust=robust, phases={"liquid": 0.3}, force_scale=1.0)
+    model = build(ModelSpec(**SMALL, members=2), ["Al"], 0)
+    first, second, third = emt_cells(3)
+    items = [
+        replace(first, phase="solid", label=replace(first.label, forces=None)),
+        replace(second, phase="liquid"),
+        replace(third, label=replace(third.label, stress=None)),
+    ]
+    batch, targets = CellSet([read_cell(model, item, weights) for item in items]).take([0, 1, 2])
+    model, batch = model.double().train(), replace(batch, vectors=batch.vectors.double())
+    targets = Targets(**{name: part.double() for name, part in vars(targets).items()})
+
+    def found():
+        value, wrong = objective(model, batch, targets, weights)
+        slopes = torch.autograd.grad(3.0 * value, list(model.parameters()))
+        return value, wrong.squares, wrong.counts, torch.cat([slope.flatten() for slope in slopes])
+
+    ours = found()
+    with plain_torch():
+        plain = found()
+    assert ours[0] > 0.1
+    assert ours[3].abs().max() > 0.01
+    for mine, theirs in zip(ours, plain, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
