@@ -157,7 +157,7 @@ from fw_nnp.services.launchpad import connect
 from fw_nnp.workflows.worker import named_worker, work
 here = Path.cwd()
 worker = named_worker("all", ["md", "dft", "gpu"], json.loads(sys.argv[1]))
-work(connect(here / "my_launchpad.yaml"), worker, here / "launches")
+work(connect(here / "my_launchpad.yaml"), worker, here / "launches", forever=False)
 """,
 ]
 NOTING = 'basename "$PWD" >> {notes}; sleep 0.3; exec "$@"'
