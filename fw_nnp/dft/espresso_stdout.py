@@ -27,6 +27,7 @@ THRESHOLD = re.compile(r"^\s*(?:scf )?convergence threshold\s+=\s*(\S+)")
 N_ATOMS = re.compile(r"^\s*number of atoms/cell\s+=\s*(\d+)")
 ACHIEVED = re.compile(r"convergence has been achieved")
 NOT_ACHIEVED = re.compile(r"convergence NOT achieved")
+FORCES = "Forces acting on atoms"
 FORCE = re.compile(r"^\s*atom\s+\d+ type\s+\d+\s+force =\s*(.*)$")
 CORRECTION = re.compile(r"Total SCF correction =\s*(\S+)")
 LARGE_CORRECTION = re.compile(r"SCF correction compared to forces is large")
@@ -35,6 +36,7 @@ MOVED = re.compile(r"^(ATOMIC_POSITIONS|CELL_PARAMETERS)")
 FINAL = re.compile(r"^Begin final coordinates")
 BANDS = re.compile(r"^\s*(Band Structure Calculation|End of band structure calculation)")
 OPTIMISER = re.compile(r"history already reset at previous step: stopping|bfgs failed after")
+REMARK = re.compile(r"^\s*Message from routine")  # of infomsg, in the next line; pw.x goes on
 DONE = re.compile(r"^\s*JOB DONE")
 
 
@@ -122,7 +124,7 @@ def read_stdout(text: str) -> PwLog:
         elif ACHIEVED.search(line) or NOT_ACHIEVED.search(line):
             log.achieved = bool(ACHIEVED.search(line))
             log.lines_of["achieved"] = number
-        elif "Forces acting on atoms" in line:
+        elif FORCES in line:
             all_forces = True
         elif found := FORCE.match(line):
             # The contributions that verbose output lists are not counted again.

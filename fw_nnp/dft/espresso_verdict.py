@@ -16,11 +16,10 @@ from fw_nnp.core.units import RYDBERG
 from . import catalogue
 from .catalogue import Action, Symptom
 from .espresso_output import MAX_SCF_CORRECTION, MAX_TOP_OCCUPATION, PwResult, parse_xml
-from .espresso_stdout import PwLog, accuracies, read_stdout
+from .espresso_stdout import REMARK, PwLog, accuracies, read_stdout
 from .outputs import Output, Outputs
 from .verdict import Diagnosis, Doubt, Evidence, search_first
 
-REMARK = re.compile(r"^\s*Message from routine")  # of infomsg: pw.x goes on after it
 FALLING = -0.02  # log10(accuracy) per step: an SCF that still converges
 SAME_ENERGY = 2e-5  # Ry: XML and standard output are of one run
 # pw.x warns of a correction that is large beside small forces; below this it does not matter.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -21,7 +22,16 @@ from fw_nnp.core.units import BOHR, RYDBERG
 from fw_nnp.core.unpacking import opened
 
 from .espresso_output import parse_steps
-from .espresso_stdout import ACCURACY, ENERGY, THRESHOLD, TOLERANCE, read_stdout
+from .espresso_stdout import (
+    ACCURACY,
+    ENERGY,
+    FORCES,
+    NOT_ACHIEVED,
+    REMARK,
+    THRESHOLD,
+    TOLERANCE,
+    read_stdout,
+)
 from .vasp_output import (
     EXACT,
     ITERATION,
@@ -38,6 +48,7 @@ from .vasp_output import (
 
 SCSTEP = re.compile(r"<scstep>.*?</scstep>", re.DOTALL)
 FREE_ENERGY = re.compile(r'<i name="e_fr_energy">\s*(\S+)\s*</i>')
+BANDS_FOLLOW = "End of self-consistent calculation"
 SAME_PLACE = 1e-4  # Å: an input and the rounded positions of its output
 
 
@@ -101,26 +112,36 @@ def pw_steps(path: Path, given: str) -> list[Step]:
         Text of the input, or empty: its positions have more digits.
     """
     text = text_of(path)
-    last = "\n".join(text.splitlines()[read_stdout(text).start :]) + "\n"
+    lines = text.splitlines()[read_stdout(text).start :]
+    cycles = _pw_cycles(lines)
+    last = "\n".join(_for_ase(lines)) + "\n"
     images = _images(StringIO(last), "espresso-out", path)
-    converged = _pw_converged(last)
     if given:
         images[0], given = _sharpened(images[0], given)
-    if len(converged) != len(images):
+    if len(cycles) != len(images):
         raise OutputUnreadable(
-            f"{len(images)} geometries, but {len(converged)} self-consistent energies",
+            f"{len(images)} geometries, but {len(cycles)} self-consistent energies",
             place=str(path),
         )
     old = create_units("2006")  # what ASE reads pw.x with
     scale = RYDBERG / old["Ry"]
     length = BOHR / old["Bohr"]
-    for number, image in enumerate(images):
+    steps = []
+    for number, (image, (energy, converged)) in enumerate(zip(images, cycles, strict=True)):
         if not (number == 0 and given):
             _rescale(image, length, last if number else "")
-    return [
-        _step(image, fine, path, factors=(scale, scale / length, scale / length**3))
-        for image, fine in zip(images, converged, strict=True)
-    ]
+        image.calc.results["free_energy"] = energy * old["Ry"]
+        factors = (scale, scale / length, scale / length**3)
+        steps.append(_step(image, converged, path, factors))
+    return steps
+
+
+def _for_ase(lines: list[str]) -> Iterator[str]:
+    """Without what ASE's reader takes for something else: remarks of pw.x; and without bands."""
+    remark = False
+    for line in lines:
+        yield "" if remark or BANDS_FOLLOW in line else line
+        remark = REMARK.match(line) is not None
 
 
 def _rescale(image: Atoms, length: float, printed: str) -> None:
@@ -130,20 +151,29 @@ def _rescale(image: Atoms, length: float, printed: str) -> None:
         image.set_cell(image.cell.array * length, scale_atoms=not in_angstrom)
 
 
-def _pw_converged(text: str) -> list[bool]:
-    """Of each energy whether the accuracy that was reached is what was asked for."""
-    reached: list[float] = []
-    at_energy, threshold = False, np.nan
-    for line in text.splitlines():
+def _pw_cycles(lines: list[str]) -> list[tuple[float, bool]]:
+    """Energy of each geometry, Ry, and whether its cycle reached what was asked for.
+
+    A hybrid functional takes several cycles; ``!!`` marks the energy that ends the last one.
+    """
+    found: list[tuple[float, bool]] = []
+    energy, reached, threshold = np.nan, np.inf, np.nan
+    at_energy = pending = given_up = False
+    for line in [*lines, FORCES]:
         if match := THRESHOLD.match(line):
             threshold = _number(match[1])
-        elif ENERGY.match(line):
-            at_energy = True
-            reached.append(np.inf)
+        elif match := ENERGY.match(line):
+            energy, at_energy, pending = _number(match[1]), True, True
+            reached = reached if line.startswith("!!") else np.inf
         elif (match := ACCURACY.match(line)) and at_energy:
             at_energy = False  # the final accuracy follows the final energy
-            reached[-1] = _number(match[1])
-    return [not accuracy > threshold * TOLERANCE for accuracy in reached]
+            reached = _number(match[1])
+        elif NOT_ACHIEVED.search(line):
+            given_up = True
+        elif FORCES in line and pending:
+            found.append((energy, not given_up and not reached > threshold * TOLERANCE))
+            reached, pending, given_up = np.inf, False, False
+    return found
 
 
 def _number(word: str) -> float:

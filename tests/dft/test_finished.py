@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from fw_nnp.core.errors import FwNnpError, OutputUnreadable
 from fw_nnp.core.records import Label
-from fw_nnp.core.units import GPA
+from fw_nnp.core.units import GPA, RYDBERG
 from fw_nnp.dft import make_labeler, relabel, theory_of
 from fw_nnp.dft.finished import Calculation, read_calculations
 from fw_nnp.dft.stated import Grid, roundest
@@ -171,6 +172,37 @@ def test_pw_of_a_campaign_is_at_the_level_of_the_campaign(tmp_path):
     assert alone.theory.settings["pseudopotentials"] == theory.settings["pseudopotentials"]
     again = espresso(k_spacing=alone.theory.settings["k_spacing"], bands=1.4)
     assert alone.theory.id == theory_of(again, base=Path()).id
+
+
+def test_remarks_of_pw_are_no_positions(tmp_path):
+    """pw.x names the card where its units were left out."""
+    shutil.copytree(DATA / "good", tmp_path / "plain")
+    shutil.copytree(DATA / "good", tmp_path / "remarked")
+    for folder in ("plain", "remarked"):
+        (tmp_path / folder / "data-file-schema.xml").unlink()
+    output = tmp_path / "remarked" / "pw.out"
+    said = "     Message from routine read_cards :\n     ATOMIC_POSITIONS: units set to alat\n"
+    text = output.read_text()
+    output.write_text(re.sub(r"(Program PWSCF[^\n]*\n)", rf"\g<1>{said}", text, count=1))
+    (plain, remarked), left_out = read(tmp_path)
+    assert left_out == {}
+    assert plain.items[0].configuration.id == remarked.items[0].configuration.id
+
+
+def test_the_energy_of_a_hybrid_is_that_of_its_last_cycle(tmp_path):
+    output = tmp_path / "run" / "pw.out"
+    output.parent.mkdir()
+    text = (DATA / "good" / "pw.out").read_text()
+    last = "!!   total energy              =      -7.50000000 Ry\n"
+    reached = text.replace("     Forces acting", last + "     Forces acting", 1)
+    output.write_text(reached)
+    (run,), _ = read(tmp_path)
+    assert run.items[0].label.energy == pytest.approx(-7.5 * RYDBERG, abs=1e-9)
+    failed = "     EXX convergence NOT achieved after 100 iterations: stopping\n"
+    output.write_text(text.replace("     Forces acting", last + failed + "     Forces acting", 1))
+    found, refused = read(tmp_path)
+    assert found == []
+    assert "did not converge" in refused["run"]
 
 
 @pytest.mark.engines
