@@ -62,10 +62,12 @@ BOX = r"(?:Error in routine\s+|^\s*from\s+(?=\S+\s*: error #))"
 
 MORE_STEPS = _electrons("double electron_maxstep", electron_maxstep="*2")
 RERUN = Action(name="run once more", kind="resource")
+ONE_POOL = Action(name="one pool", kind="resource", options=("-nk", "1"))
+MORE_MEMORY = "give the job more memory or fewer calculations side by side"
 
 MORE_BANDS = Symptom(
     error_class="bands",
-    patterns=(r"charge is wrong", r"cannot bracket Ef", r"too few bands\s*$"),
+    patterns=(r"charge is wrong", r"cannot bracket Ef", r"too few (spin \w+ )?bands\s*$"),
     ladder=tuple(
         Action(name=f"more bands ({i})", kind="numerical", keywords={"system": {"nbnd": "*1.3"}})
         for i in (1, 2)
@@ -73,8 +75,8 @@ MORE_BANDS = Symptom(
     advice="raise 'bands' of the level of theory",
 )
 
-# The scheduler's own words, whatever the code: searched first, because what it kills looks like
-# something else from inside.
+# Reasons that the scheduler, the kernel or a library states, whatever the code: searched first,
+# because what they end looks like something else from inside.
 SCHEDULER: tuple[Symptom, ...] = (
     Symptom(
         error_class="frozen",
@@ -87,7 +89,7 @@ SCHEDULER: tuple[Symptom, ...] = (
         patterns=(
             r"DUE TO TIME LIMIT",
             r"walltime \S+ exceeded limit",
-            r"exceeded (?:its )?(?:wall ?time|run ?time|time limit)",
+            r"exceeded (?:its )?(?:hard |soft )?(?:wall ?(?:time|clock)|run ?time|time limit)",
             r"TERM_RUNLIMIT",
             r"DUE TO PREEMPTION",
         ),
@@ -98,16 +100,34 @@ SCHEDULER: tuple[Symptom, ...] = (
         patterns=(
             r"out of memory",
             r"oom[-_ ]?kill",
-            r"cannot allocate memory",
+            r"cannot allocate\b|allocation failed",
             r"bad_alloc",
             r"error allocating",
             r"(?:could not|failed to|unable to) allocate",
-            r"insufficient (?:virtual )?memory",
+            r"(?:insufficient|not enough) (?:virtual )?memory",
             r"allocation would exceed memory limit",
             r"exceeded (?:job |step )?memory limit",
             r"mem \S+ exceeded limit",
             r"TERM_MEMLIMIT",
             r"DUE TO NODE FAILURE",
+        ),
+        ladder=(ONE_POOL,),
+        advice=MORE_MEMORY,
+    ),
+    Symptom(
+        error_class="io",
+        patterns=(r"No space left on device", r"Disk quota exceeded", r"Stale file handle"),
+        ladder=(Action(name="clean scratch, run once more", kind="resource"),),
+        advice="make room on the scratch disk",
+    ),
+)
+
+# Ends without a stated reason. A launcher kills the other ranks after one has failed, too, so
+# these count only where the program said nothing; then the first one tells how it began.
+KILLED: tuple[Symptom, ...] = (
+    Symptom(
+        error_class="memory",
+        patterns=(
             r"^\s*(?:\S+:? line \d+: +\d+ )?Killed\b",
             r": Killed\s*$",
             r"KILLED BY SIGNAL: 9",
@@ -116,14 +136,8 @@ SCHEDULER: tuple[Symptom, ...] = (
             r"EXIT (?:CODE|STATUS): (?:9|137)\b",
             r"due to signal 9",
         ),
-        ladder=(Action(name="one pool", kind="resource", options=("-nk", "1")),),
-        advice="give the job more memory or fewer calculations side by side",
-    ),
-    Symptom(
-        error_class="io",
-        patterns=(r"No space left on device", r"Disk quota exceeded", r"Stale file handle"),
-        ladder=(Action(name="clean scratch, run once more", kind="resource"),),
-        advice="make room on the scratch disk",
+        ladder=(ONE_POOL,),
+        advice=MORE_MEMORY,
     ),
     Symptom(
         error_class="walltime",
@@ -137,7 +151,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
     *SCHEDULER,
     Symptom(
         error_class="geometry",
-        patterns=(r"atoms? #.*overlap", r"differ by (a )?lattice vector"),
+        patterns=(r"atoms? #.*overlap", r"differ by (a )?lattice vector", r"overlapping atoms"),
         advice="reject the structure",
     ),
     Symptom(
@@ -176,7 +190,14 @@ SYMPTOMS: tuple[Symptom, ...] = (
     ),
     Symptom(
         error_class="symmetry",
-        patterns=(r"lone vector", r"not orthogonal operation", r"incompatible FFT grid"),
+        patterns=(
+            r"lone vector",
+            r"not orthogonal operation",
+            r"symmetry operation.* (?:is|are)? ?not (?:orthogonal|satisfied)",
+            r"incompatible FFT grid",
+            BOX + r"(\w*divide_class\w*|d_matrix\w*|find_group|multable|inverse_s|coset)\b",
+            BOX + r"(checkallsym|sym_rho\w*|sgama?\w*|smallgk\w*|tipo_sym|set_irr_rap\w*)\b",
+        ),
         ladder=(Action(name="nosym", kind="numerical", keywords={"system": {"nosym": True}}),),
         advice="round the positions and the cell to their symmetry",
     ),
@@ -189,6 +210,9 @@ SYMPTOMS: tuple[Symptom, ...] = (
             r"^\s*some nodes have no k-points",
             r"No plane waves found: running on too many processors",
             r"invalid number of (?:pools|band groups|images|procs|parallelization)",
+            r"must be (?:a )?divisor of (?:parent_)?nproc",
+            r"pools with no k-points not allowed",
+            r"not (?:available|implemented) with pools",
         ),
         ladder=(
             Action(
@@ -212,6 +236,8 @@ SYMPTOMS: tuple[Symptom, ...] = (
             BOX + r"(pw_restart\w*|read_rhog|write_rhog|read_collected\w*|read_xml_file\w*)\b",
             BOX + r"(read_conf_from_file|qexsd_readschema|qes_read|wfcinit|seqopn|write_\w+)\b",
             BOX + r"(check_tempdir|potinit|read_wfc\w*|pw_readschemafile|wfcfile|io_rho_xml)\b",
+            BOX + r"(create_directory|read_scf|plot_io|prepare_for_reading\w*)\b",
+            BOX + r"(?:error in )?\w*(?:hdf5|h5)\w*",
         ),
         ladder=(Action(name="clean scratch, run once more", kind="resource"),),
         advice="make room on the scratch disk",
@@ -225,6 +251,11 @@ SYMPTOMS: tuple[Symptom, ...] = (
             BOX + r"(init_pos|esm_check|init_start_k|dftd3\w*|memory_report)\b",
             BOX + r"(tabd|offset_atom_wfc|\w*hubbard\w*|intersite_v|ld[ay]u\w*|atomic_number)\b",
             BOX + r"(kpoint_grid|set_occupations|set_spin\w*|read_file|ibrav2cell|sumkg)\b",
+            BOX + r"(cards|add_kpoints?|read_line|field_compare|abc2celldm|init_constraint)\b",
+            BOX + r"(\w*lda_plus_u|init_london|energy_xdm|tsvdw|beef_set_type|exx_grid_\w+)\b",
+            BOX + r"(allocate_fft|init_dofree|cell_dofree|ref_cell\w*|trimcheck|wypos)\b",
+            BOX + r".*\bnot (?:yet )?(?:implemented|programmed|supported|available|compiled)\b",
+            BOX + r".*\b(?:NYI|unknown (?:value|option)|not recogni[sz]ed|unrecogni[sz]ed)\b",
             r"reading namelist",
             r"bad line in namelist",
             r"specify occupations",
@@ -264,6 +295,13 @@ INCOMPLETE = Symptom(
     patterns=(),
     advice="run a single point with tprnfor and tstress: a label needs forces and stress",
 )
+CRASHED = (
+    r"Segmentation fault",
+    r"SIG(SEGV|ILL|FPE|BUS|ABRT)\b",
+    r"failed to locate mpirun|command not found|cannot open shared object",
+    r"Traceback",
+    r"forrtl: severe|Fortran runtime error|Program received signal",
+)
 UNKNOWN = Symptom(
     error_class="unknown",
     patterns=(
@@ -273,16 +311,25 @@ UNKNOWN = Symptom(
         r"Not enough space allocated for radial FFT",
         r"history already reset at previous step: stopping",
         r"bfgs failed after",
-        r"Segmentation fault",
-        r"SIG(SEGV|ILL|FPE|BUS|ABRT)\b",
-        r"failed to locate mpirun|command not found|cannot open shared object",
-        r"MPI_ABORT|BAD TERMINATION|exited on signal",
-        r"Traceback",
-        r"forrtl: severe|Fortran runtime error|Program received signal",
+        *CRASHED,
     ),
     advice="look up the quoted lines; add the symptom to fw_nnp/dft/catalogue.py",
 )
-ALL: tuple[Symptom, ...] = (*SYMPTOMS, FORCE_QUALITY, TRUNCATED, INCOMPLETE, UNKNOWN)
+# Says that it ended, but not why.
+ABORTED = Symptom(
+    error_class="unknown",
+    patterns=(r"MPI_ABORT|BAD TERMINATION|exited on signal",),
+    advice="look for what was printed before it",
+)
+ALL: tuple[Symptom, ...] = (
+    *SYMPTOMS,
+    FORCE_QUALITY,
+    *KILLED,
+    TRUNCATED,
+    INCOMPLETE,
+    UNKNOWN,
+    ABORTED,
+)
 
 
 def symptom_of(error_class: str) -> Symptom:

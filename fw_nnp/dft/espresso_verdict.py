@@ -18,8 +18,9 @@ from .catalogue import Action, Symptom
 from .espresso_output import MAX_SCF_CORRECTION, MAX_TOP_OCCUPATION, PwResult, parse_xml
 from .espresso_stdout import PwLog, accuracies, read_stdout
 from .outputs import Output, Outputs
-from .verdict import Diagnosis, Doubt, Evidence
+from .verdict import Diagnosis, Doubt, Evidence, search_first
 
+REMARK = re.compile(r"^\s*Message from routine")  # of infomsg: pw.x goes on after it
 FALLING = -0.02  # log10(accuracy) per step: an SCF that still converges
 SAME_ENERGY = 2e-5  # Ry: XML and standard output are of one run
 # pw.x warns of a correction that is large beside small forces; below this it does not matter.
@@ -75,15 +76,16 @@ def still_falling(accuracy: Sequence[float]) -> bool:
     return bool(slope < FALLING)
 
 
-def search(symptom: Symptom, outputs: Iterable[Output]) -> Evidence | None:
-    """The first line in which a symptom shows."""
-    pattern = re.compile("|".join(f"(?:{p})" for p in symptom.patterns), re.IGNORECASE)
+def sayings(outputs: Iterable[Output]) -> list[Evidence]:
+    """Every line that says something; what pw.x only remarks on is left out."""
+    found = []
     for output in outputs:
         lines = output.lines()
         for number, line in enumerate(lines, start=1):
-            if pattern.search(line):
-                return Evidence(file=output.name, line=number, text=_quote(lines, number))
-    return None
+            remark = number > 1 and REMARK.match(lines[number - 2])
+            if line.strip() and not remark:
+                found.append(Evidence(file=output.name, line=number, text=_quote(lines, number)))
+    return found
 
 
 def _last_run(found: Sequence[Output]) -> Output | None:
@@ -157,11 +159,13 @@ def _symptom(outputs: Outputs, stdout: Output | None, log: PwLog | None) -> Doub
     texts: list[Output] = list(outputs.of("text"))
     if stdout is not None and log is not None:
         texts.insert(0, _from_line(stdout, log.start))
-    for symptom in catalogue.SYMPTOMS:
-        if evidence := search(symptom, texts):
-            return Doubt(symptom.error_class, evidence)
-    if evidence := search(catalogue.UNKNOWN, texts):
-        return Doubt("unknown", evidence)
+    said = sayings(texts)
+    for symptom in (*catalogue.SYMPTOMS, catalogue.UNKNOWN):
+        if found := search_first((symptom,), said):
+            return Doubt(*found)
+    for rows in (catalogue.KILLED, (catalogue.ABORTED,)):
+        if found := search_first(rows, said):
+            return Doubt(*found)
     return None
 
 
@@ -191,8 +195,8 @@ def _self_consistency(
 
 def _unfinished(stdout: Output | None, outputs: Outputs) -> Doubt:
     """A standard output that is absent or has no end."""
-    if killed := search(catalogue.TRUNCATED, outputs.of("text")):
-        return Doubt("truncated", killed)
+    if killed := search_first((catalogue.TRUNCATED,), sayings(outputs.of("text"))):
+        return Doubt(*killed)
     if stdout is None:
         found = [output.name for output in outputs.files]
         text = f"no standard output of pw.x beside {', '.join(found)}" if found else "no output"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import dataclass
 from io import BytesIO, StringIO
@@ -24,14 +25,19 @@ from .espresso_stdout import ACCURACY, ENERGY, THRESHOLD, TOLERANCE, read_stdout
 from .vasp_output import (
     EXACT,
     ITERATION,
+    MAX_CHANGE,
     NOT_REACHED,
     REACHED,
+    ROUNDING,
     TIMING,
+    last_change,
     outcar_settings,
     require_scf,
     settings_of,
 )
 
+SCSTEP = re.compile(r"<scstep>.*?</scstep>", re.DOTALL)
+FREE_ENERGY = re.compile(r'<i name="e_fr_energy">\s*(\S+)\s*</i>')
 SAME_PLACE = 1e-4  # Å: an input and the rounded positions of its output
 
 
@@ -191,8 +197,28 @@ def _vasprun_converged(text: str, path: Path) -> list[bool]:
     settings = settings_of(ElementTree.fromstring((head + "</modeling>").encode()))
     require_scf(settings, path)
     most = int(float(settings.get("NELM", "60")))
-    exact = settings.get("ALGO", "").lower() in EXACT
-    return [0 < one.count("<scstep>") < (np.inf if exact else most) for one in calculations]
+    below = np.inf if settings.get("ALGO", "").lower() in EXACT else most
+    change = MAX_CHANGE * max(float(settings.get("EDIFF", "1e-4")), ROUNDING)
+    found = []
+    for one in calculations:
+        energies = _cycle(one)
+        found.append(0 < len(energies) < below and not last_change(energies) > change)
+    return found
+
+
+def _cycle(calculation: str) -> list[float]:
+    """The energy of each electronic step before the summary of a calculation."""
+    energies, end = [], 0
+    for step in SCSTEP.finditer(calculation):
+        if "<energy>" in calculation[end : step.start()]:
+            break
+        end = step.end()
+        said = None if 'name="edisp"' in step[0] else FREE_ENERGY.search(step[0])
+        try:
+            energies.append(float(said[1]) if said else np.nan)
+        except ValueError:
+            energies.append(np.nan)
+    return energies
 
 
 def _outcar_converged(text: str, path: Path) -> list[bool]:

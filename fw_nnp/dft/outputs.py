@@ -119,6 +119,8 @@ def _content(path: Path, *, packed: bool) -> bytes | None:
 
 def _role(content: bytes, plain: Path) -> Role | None:
     head = content[:HEAD]
+    if head.startswith(b"#!"):
+        return None  # a script: what it may say, nobody said
     if b"<qes:espresso" in head or b"qes-1.0" in head:
         return "pw_xml"
     if b"<modeling>" in head:

@@ -12,7 +12,7 @@ from custodian.vasp.handlers import (
     VaspErrorHandler,
 )
 
-from .catalogue import Kind
+from .catalogue import CRASHED, Kind
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,18 @@ REMEDIES: Mapping[str, Remedy] = {
     "unknown": Remedy("none", "look up the quoted lines"),
 }
 
+# What other versions and the Γ-only program say for the same.
+ALSO: Mapping[str, tuple[str, ...]] = {
+    "fexcf": ("FEXCP: supplied",),
+    "inv_rot_mat": ("inverse of rotation matrix was not found",),
+    "zbrent": ("ZBRENT: fatal",),
+    "zheev": ("ERROR EDDIAG: Call to routine",),
+    "zpotrf": ("Routine DPOTRF failed", "Routine PZPOTRF failed", "Routine PDPOTRF failed"),
+}
+
 #: custodian's key -> its texts, of standard output and of standard error.
 MESSAGES: Mapping[str, tuple[str, ...]] = {
-    **{key: tuple(texts) for key, texts in VaspErrorHandler.error_msgs.items()},
+    **{key: (*texts, *ALSO.get(key, ())) for key, texts in VaspErrorHandler.error_msgs.items()},
     "kpoints_trans": tuple(StdErrHandler.error_msgs["kpoints_trans"]),
     **{key: tuple(texts) for key, texts in LrfCommutatorHandler.error_msgs.items()},
     **{key: tuple(texts) for key, texts in AliasingErrorHandler.error_msgs.items()},
@@ -115,6 +124,9 @@ INPUT = (
     r"(INCAR|POSCAR|KPOINTS|POTCAR).*(not found|does not exist|could not be read|is missing)",
     r"Error reading (KPOINTS|POSCAR|POTCAR)",
     r"No (INCAR|POSCAR|KPOINTS|POTCAR) found",
+    r"charge density could not be read from file",
+    r"forrtl: severe \(\d+\):.*\b(INCAR|POSCAR|KPOINTS|POTCAR)\b",
+    r"calculations require that VASP is compiled",
 )
 STOPPED = (r"hard stop encountered", r"soft stop encountered")
 UNKNOWN = (
@@ -122,7 +134,6 @@ UNKNOWN = (
     r"VERY BAD NEWS",
     r"internal error in",
     r"Please submit a bug report",
-    r"Segmentation fault|SIGSEGV|forrtl: severe|Fortran runtime error",
-    r"MPI_ABORT|BAD TERMINATION|exited on signal|failed to locate mpirun",
     r"^\s*(\|\s*)?ERROR\b",
+    *CRASHED,
 )

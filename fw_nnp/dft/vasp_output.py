@@ -22,6 +22,8 @@ from fw_nnp.core.units import GPA
 
 KBAR = 0.1 * GPA
 MAX_TOTAL_FORCE = 0.02  # eV/Å, |sum of forces|: VASP prints them with the drift removed
+MAX_CHANGE = 10.0  # of EDIFF: VASP's own criterion is 1
+ROUNDING = 1e-8  # eV, of the energies in vasprun.xml
 # ALGO and IALGO that diagonalise once, in a fixed potential: no self-consistency.
 FIXED_POTENTIAL = {"none", "nothing", "eigenval", "subrot", "chi", "gw", "gw0", "bse", "tdhf"}
 RESPONSE = ("LEPSILON", "LCALCEPS")
@@ -84,7 +86,7 @@ def parse_vasprun(text: str, path: Path) -> VaspResult:
     settings = settings_of(root)
     require_scf(settings, path)
     last = calculations[-1]
-    steps = last.findall("scstep")
+    steps = scf_steps(last)
     _require_convergence(steps, settings, path)
     forces = _varray(last.find("varray[@name='forces']"), "forces", path)
     stress = _varray(last.find("varray[@name='stress']"), "stress", path)
@@ -93,7 +95,8 @@ def parse_vasprun(text: str, path: Path) -> VaspResult:
         raise OutputUnreadable("vasprun.xml holds no structure", place=str(path))
     cell = _varray(structure.find("crystal/varray[@name='basis']"), "basis", path)
     scaled = _varray(structure.find("varray[@name='positions']"), "positions", path)
-    energy = _energy(last, path)
+    volume = abs(float(np.linalg.det(cell)))
+    energy = _energy(last, path) - _real(settings.get("PSTRESS", "0")) * KBAR * volume
     _require_same_energy(steps, energy, path)
     _require_sane(forces, stress, len(scaled), path)
     return VaspResult(
@@ -136,6 +139,25 @@ def require_scf(settings: dict[str, str], path: Path) -> None:
         raise _incomplete("forces of a chain of images hold those of its springs", path)
 
 
+def scf_steps(calculation: ElementTree.Element) -> list[ElementTree.Element]:
+    """The electronic steps of the cycle; what is done with its density comes after its energy."""
+    steps = []
+    for child in calculation:
+        if child.tag == "energy":
+            break
+        if child.tag == "scstep":
+            steps.append(child)
+    return steps
+
+
+def last_change(energies: list[float]) -> float:
+    """By how much the last electronic step changed the energy, eV; 0 for a single step.
+
+    NaN where dispersion came on top of the last one.
+    """
+    return abs(energies[-1] - energies[-2]) if len(energies) > 1 else 0.0
+
+
 def _require_convergence(
     steps: list[ElementTree.Element], settings: dict[str, str], path: Path
 ) -> None:
@@ -145,6 +167,15 @@ def _require_convergence(
     if len(steps) >= most and settings.get("ALGO", "").lower() not in EXACT:
         raise NotConverged(
             f"the last cycle took all {most} steps that NELM allows", place=str(path)
+        )
+    energies = [
+        math.nan if _adds_dispersion(s) else _real(s.findtext("energy/i[@name='e_fr_energy']"))
+        for s in steps
+    ]
+    change = last_change(energies)
+    if change > MAX_CHANGE * max(_real(settings.get("EDIFF", "1e-4")), ROUNDING):
+        raise NotConverged(
+            f"the last cycle stopped while its energy changed by {change:.2g} eV", place=str(path)
         )
 
 
@@ -275,6 +306,8 @@ def _last_cycle(lines: list[str]) -> tuple[int, int]:
 
 def _outcar_forces(lines: list[str], path: Path) -> FloatArray:
     starts = [i for i, line in enumerate(lines) if "TOTAL-FORCE" in line]
+    if starts and "(ML)" in lines[starts[-1]]:
+        raise _incomplete("the last forces are of VASP's machine-learned force field", path)
     if not starts:
         raise _incomplete("no forces in the OUTCAR", path)
     rows = list(_table(lines[starts[-1] + 2 :]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +27,17 @@ from .vasp_catalogue import (
     Remedy,
 )
 from .vasp_output import VaspResult, parse_outcar, parse_vasprun
-from .verdict import Diagnosis, Doubt, Evidence
+from .verdict import Diagnosis, Doubt, Evidence, search_first
 
 SAME_ENERGY = 1e-3  # eV: vasprun.xml and OUTCAR are of one run
 SAME_FORCES = 2e-3  # eV/Å
 # The OUTCAR names routines in passing; only lines that complain are symptoms there.
 COMPLAINS = re.compile(r"error|fatal|serious|failed|bad news|TOO FEW BANDS", re.IGNORECASE)
+BOXED = re.compile(r"^\s*\|(.*)\|\s*$")
+BANNER = re.compile(r"^(?=.*(?:   |##|__))[^a-z]*$")  # letters made of letters
+STARTED = re.compile(r"^\s*vasp\.\d+\.\d")
+COMPUTING = re.compile(r"entering main loop|^-* Iteration\s+1\(")
+OWN_FAULT = re.compile(r"internal error|bug report", re.IGNORECASE)
 ELECTRONIC = re.compile(r"^\s*(?:DAV|RMM|DIA|CG|SDA|DMP|NON|EIG)\s*:\s*(\d+)\s+\S+\s+(\S+)")
 SMALL = 1e-5  # eV: a smaller last change of the energy looks converged
 IONIC = re.compile(r"^\s*(\d+)\s+(?:T=\s*\S+\s+E=\s*\S+\s+)?F=\s*(\S+)")
@@ -78,15 +84,23 @@ def _doubt(
     if results and not failures and _agree(results):
         bad = symptom is not None and symptom.error_class not in HARMLESS
         return symptom if bad else None
-    texts = _texts(outputs)
+    said = [*_said(outputs)]
     for row in catalogue.SCHEDULER:
-        if evidence := _search(row.patterns, texts):
+        if evidence := _search(row.patterns, said):
             return Doubt(row.error_class, evidence)
     if symptom is not None and symptom.error_class not in PASSING:
         return symptom
-    for error_class, patterns in (("input", INPUT), ("walltime", STOPPED), ("unknown", UNKNOWN)):
-        if evidence := _search(patterns, texts):
+    for error_class, patterns in (("input", INPUT), ("walltime", STOPPED)):
+        if evidence := _search(patterns, said):
             return Doubt(error_class, evidence)
+    for error_class, early in (("input", True), ("unknown", False)):
+        if one := next((one for one in said if one.error and one.early is early), None):
+            return Doubt(error_class, one.evidence)
+    if evidence := _search(UNKNOWN, said):
+        return Doubt("unknown", evidence)
+    for rows in (catalogue.KILLED, (catalogue.ABORTED,)):
+        if found := search_first(rows, [one.evidence for one in said]):
+            return Doubt(*found)
     if symptom is not None and not results and not failures:
         return symptom
     return _by_numbers(outputs, results, failures)
@@ -163,32 +177,71 @@ def _agree(results: Sequence[VaspResult]) -> bool:
 
 def _messages(outputs: Outputs) -> Iterator[Doubt]:
     """Every key with its first line, in the order of the lines."""
-    for output in _texts(outputs):
-        seen: set[str] = set()
-        for number, line in enumerate(output.lines(), start=1):
-            if output.role == "outcar" and not COMPLAINS.search(line):
-                continue
-            for key, messages in MESSAGES.items():
-                if key in REMARKS:
-                    continue
-                if key not in seen and any(message in line for message in messages):
-                    seen.add(key)
-                    evidence = Evidence(file=output.name, line=number, text=line.strip()[:300])
-                    yield Doubt(key, evidence)
+    seen: set[tuple[str, str]] = set()
+    for one in _said(outputs):
+        at = one.evidence
+        for key, messages in MESSAGES.items():
+            known = key in REMARKS or (at.file, key) in seen
+            if not known and any(message in at.text for message in messages):
+                seen.add((at.file, key))
+                yield Doubt(key, Evidence(file=at.file, line=at.line, text=at.text[:300]))
 
 
-def _texts(outputs: Outputs) -> tuple[Output, ...]:
+@dataclass(frozen=True)
+class _Said:
+    """A line, or a box of lines as the sentence that it is.
+
+    Attributes
+    ----------
+    error
+        A box with which VASP stops.
+    early
+        Before it starts to compute, and by no fault of its own: it does not take the input.
+    """
+
+    evidence: Evidence
+    error: bool = False
+    early: bool = False
+
+
+def _said(outputs: Outputs) -> Iterator[_Said]:
     """What VASP, MPI and the scheduler printed; the OUTCAR comes last."""
     printed = (*outputs.of("vasp_stdout"), *outputs.of("oszicar"), *outputs.of("text"))
-    return (*printed, *outputs.of("outcar"))
+    for output in (*printed, *outputs.of("outcar")):
+        begun = False
+        lines = output.lines()
+        if output.role == "vasp_stdout":  # of several runs in one file the last one counts
+            start = max((i for i, line in enumerate(lines) if STARTED.match(line)), default=0)
+            lines[:start] = [""] * start
+        for number, text, error in _sentences(lines):
+            begun = begun or COMPUTING.search(text) is not None
+            if output.role != "outcar" or COMPLAINS.search(text):
+                early = not begun and not OWN_FAULT.search(text)
+                yield _Said(Evidence(file=output.name, line=number, text=text), error, early)
 
 
-def _search(patterns: Sequence[str], texts: Sequence[Output]) -> Evidence | None:
+def _sentences(lines: Sequence[str]) -> Iterator[tuple[int, str, bool]]:
+    """Line number, text, and whether it stands in a box titled ERROR."""
+    box: list[tuple[int, str]] = []
+    for number, line in enumerate([*lines, ""], start=1):
+        if found := BOXED.match(line):
+            box.append((number, found[1].strip()))
+            continue
+        words = [(i, text) for i, text in box if text and not BANNER.match(text)]
+        if words:
+            title = any("EEEEEEE  RRRRRR" in text for _, text in box)
+            yield words[0][0], " ".join(" ".join(text for _, text in words).split()), title
+        box = []
+        if line.strip():
+            yield number, line.strip(), False
+
+
+def _search(patterns: Sequence[str], said: Sequence[_Said]) -> Evidence | None:
     pattern = re.compile("|".join(f"(?:{p})" for p in patterns), re.IGNORECASE)
-    for output in texts:
-        for number, line in enumerate(output.lines(), start=1):
-            if pattern.search(line) and (output.role != "outcar" or COMPLAINS.search(line)):
-                return Evidence(file=output.name, line=number, text=line.strip()[:300])
+    for one in said:
+        if pattern.search(one.evidence.text):
+            at = one.evidence
+            return Evidence(file=at.file, line=at.line, text=at.text[:300])
     return None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from custodian.custodian import ErrorHandler
 
 from fw_nnp.core.errors import CorrectionRefused, LabelError, NotConverged, OutputUnreadable
 
-from .catalogue import Action, Kind
+from .catalogue import Action, Kind, Symptom
 from .espresso_output import PwResult
 from .vasp_output import VaspResult
 
@@ -72,6 +74,21 @@ class Doubt:
 
     error_class: str
     evidence: Evidence = field(default_factory=Evidence)
+
+
+def search_first(
+    symptoms: Iterable[Symptom], said: Sequence[Evidence]
+) -> tuple[str, Evidence] | None:
+    """Class and evidence of whichever of `symptoms` shows first."""
+    patterns = [
+        (row.error_class, re.compile("|".join(f"(?:{p})" for p in row.patterns), re.IGNORECASE))
+        for row in symptoms
+    ]
+    for evidence in said:
+        for error_class, pattern in patterns:
+            if pattern.search(evidence.text):
+                return error_class, evidence
+    return None
 
 
 class Repairs(ErrorHandler):

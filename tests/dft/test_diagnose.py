@@ -8,8 +8,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from fw_nnp.core.units import GPA
 from fw_nnp.dft import make_labeler
 from fw_nnp.dft.diagnose import diagnose
 from fw_nnp.dft.espresso_input import with_keyword
@@ -191,6 +193,60 @@ def test_the_scheduler_says_why(said, error_class, folder):
     assert (diagnosis.error_class, diagnosis.evidence.line) == (error_class, 1)
 
 
+# What a launcher says when one rank has failed, whatever the reason: it kills the others.
+AFTERMATH = (
+    "slurmstepd: error: *** STEP 42.0 ON n1 CANCELLED AT 2026-01-01T14:36:25 ***\n"
+    "srun: error: n1: tasks 1-39: Killed\n"
+    "srun: error: n1: task 0: Exited with exit code 1\n"
+)
+OUT_OF_MEMORY = "slurmstepd: error: Detected 1 oom-kill event(s) in StepId=42.0 cgroup.\n"
+SEGFAULT = "srun: error: n1: task 0: Segmentation fault (core dumped)\n"
+PW_ERROR = (
+    "     Program PWSCF v.7.2 starts on  6Mar2026 at 14:36:19\n"
+    "     Error in routine cdiaghg (159):\n     problems computing cholesky\n     stopping ...\n"
+)
+VASP_ERROR = " vasp.6.3.2 27Jun22\n LAPACK: Routine ZPOTRF failed!           1\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "errors", "error_class"),
+    [
+        (PW_ERROR, AFTERMATH, "diagonalization"),
+        (PW_ERROR, "MPI_ABORT was invoked on rank 0\n", "diagonalization"),
+        (PW_ERROR, OUT_OF_MEMORY + AFTERMATH, "memory"),  # a stated reason
+        (VASP_ERROR, AFTERMATH, "zpotrf"),
+        (VASP_ERROR, OUT_OF_MEMORY + AFTERMATH, "memory"),
+        ("", SEGFAULT + AFTERMATH, "unknown"),
+        ("", AFTERMATH, "walltime"),  # cancelled, then killed
+        ("", "srun: error: n1: task 3: Killed\n" + AFTERMATH, "memory"),  # killed, then cancelled
+        ("", "=   BAD TERMINATION\n=   EXIT CODE: 9\n", "memory"),
+        ("", "=   BAD TERMINATION\n=   EXIT CODE: 255\n", "unknown"),
+    ],
+)
+def test_what_the_program_said_stands_above_the_kill_that_followed(
+    said, errors, error_class, tmp_path
+):
+    (tmp_path / "out").write_text(said)
+    (tmp_path / "slurm-42.err").write_text(errors)
+    assert diagnose(tmp_path).error_class == error_class
+
+
+def test_what_pw_remarks_on_is_no_symptom(folder):
+    """In an error box the same words are one; here pw.x goes on."""
+    directory = folder("good")
+    remark = "     Message from routine setup:\n     the system is metallic, specify occupations"
+    change(directory / "aiida.out", r"(Program PWSCF[^\n]*\n)", rf"\g<1>{remark}\n")
+    change(directory / "aiida.out", r"total   stress .*?\n\n", "\n\n")
+    assert diagnose(directory).error_class == "incomplete"
+
+
+def test_a_script_says_nothing(folder):
+    directory = folder("good")
+    change(directory / "aiida.out", r"iteration #  3.*", "")
+    (directory / "job").write_text("#!/bin/bash\n# out of memory? use fewer ranks\npw.x -i pw.in\n")
+    assert diagnose(directory).error_class == "truncated"
+
+
 def test_bands_are_no_label(folder):
     directory = folder("good")
     change(directory / "aiida.out", r"iteration #  1 .*?(\n! )", r"\1")
@@ -288,6 +344,100 @@ def test_a_grave_message_counts_beside_a_good_result(tmp_path):
     assert diagnose(tmp_path).error_class == "brmix"
     shutil.copy(SHARED / "vasp.amin", tmp_path / "vasp.out")
     assert diagnose(tmp_path).ok
+
+
+BANNER = "|     EEEEEEE  RRRRRR   RRRRRR   OOOOOOO  RRRRRR      ###     ###     ###     |\n"
+
+
+def box(*lines: str) -> str:
+    """An error box of VASP 6, which breaks its sentences anywhere."""
+    said = "".join(f"|     {line:<72}|\n" for line in lines)
+    return f" {77 * '-'}\n{BANNER}|{77 * ' '}|\n{said}|{77 * ' '}|\n {77 * '-'}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "error_class", "evidence"),
+    [
+        (box("ERROR: the triple product", "of the basis vectors is negative"), "triple_product", 5),
+        (box("INVGRP: inverse of rotation matrix was not found"), "inv_rot_mat", 5),
+        (box("ZBRENT: fatal error: bracketing interval incorrect"), "zbrent", 5),
+        (box("KPOINTS_OPT wants NCORE = 1", "I REFUSE TO CONTINUE"), "input", 5),
+        (" entering main loop\n" + box("KPOINTS_OPT lost its density"), "unknown", 6),
+        (box("internal error in: radial.F  at line: 844"), "unknown", 5),
+        (" LAPACK: Routine DPOTRF failed!    1\n", "zpotrf", 2),
+        ("ERROR: charge density could not be read from file CHGCAR for ICHARG>10\n", "input", 2),
+        ("forrtl: severe (24): end-of-file during read, unit 7, file /x/POSCAR\n", "input", 2),
+    ],
+)
+def test_boxes_of_vasp_are_read_as_sentences(text, error_class, evidence, tmp_path):
+    (tmp_path / "log").write_text(" vasp.6.4.2 20Jul23\n" + text)
+    diagnosis = diagnose(tmp_path)
+    assert diagnosis.code == "vasp"
+    assert (diagnosis.error_class, diagnosis.evidence.line) == (error_class, evidence)
+
+
+@needs_shared
+def test_only_the_last_of_several_runs_of_vasp_in_one_file_counts(tmp_path):
+    run = " running on    4 total cores\n vasp.6.4.2 20Jul23\n entering main loop\n"
+    failed = run + " LAPACK: Routine ZPOTRF failed!    1\n"
+    shutil.copy(SHARED / "io" / "vasprun.xml.gz", tmp_path)
+    (tmp_path / "vasp.out").write_text(failed + run)
+    assert diagnose(tmp_path).ok
+    (tmp_path / "vasp.out").write_text(run + failed)
+    assert diagnose(tmp_path).error_class == "zpotrf"
+
+
+@needs_shared
+def test_forces_of_a_machine_learned_field_are_no_label(tmp_path):
+    path = tmp_path / "OUTCAR"
+    path.write_text(gzip.decompress((SHARED / "io" / "OUTCAR.gz").read_bytes()).decode())
+    change(path, r"(.*TOTAL-FORCE \(eV/Angst\))", r"\1 (ML)")
+    assert diagnose(tmp_path).error_class == "incomplete"
+
+
+LAST_ENERGY = r'(.*<i name="e_fr_energy">\s*)([-\d.]+)'  # of the summary of the last step
+
+
+@pytest.fixture
+def vasprun(tmp_path: Path) -> Path:
+    """The real one of ../shared/data/vasp/io, to be changed."""
+    path = tmp_path / "vasprun.xml"
+    path.write_text(gzip.decompress((SHARED / "io" / "vasprun.xml.gz").read_bytes()).decode())
+    return path
+
+
+@needs_shared
+def test_the_pressure_of_pstress_is_no_energy(vasprun):
+    before = diagnose(vasprun.parent).result
+    volume = abs(np.linalg.det(before.cell))
+    change(vasprun, r'name="PSTRESS"> +[\d.]+', 'name="PSTRESS"> 20.0')
+    enthalpy = before.energy + 20.0 * 0.1 * GPA * volume
+    change(vasprun, LAST_ENERGY, rf"\g<1>{enthalpy:.8f}")
+    after = diagnose(vasprun.parent)
+    assert after.ok
+    assert after.result.energy == pytest.approx(before.energy, abs=1e-6)
+
+
+@needs_shared
+def test_a_cycle_that_was_stopped_early_is_seen_in_its_energies(vasprun):
+    """A hard stop leaves forces and stress after fewer steps than NELM."""
+    assert diagnose(vasprun.parent).ok
+    steps = vasprun.read_text().split("</scstep>")
+    steps[-3] = re.sub(r'(e_fr_energy">\s*-?)(\d)', r"\g<1>9\g<2>", steps[-3])
+    vasprun.write_text("</scstep>".join(steps))
+    assert diagnose(vasprun.parent).error_class == "scf_not_converged"
+
+
+@needs_shared
+def test_steps_after_the_cycle_are_not_of_it(vasprun):
+    """Bands on a finer mesh, say: they come after the energy."""
+    energy = diagnose(vasprun.parent).result.energy
+    change(
+        vasprun,
+        r"(.*)</calculation>",
+        r'\1<scstep><energy><i name="e_fr_energy">-1.0</i></energy></scstep></calculation>',
+    )
+    assert diagnose(vasprun.parent).result.energy == energy
 
 
 # ---------------------------------------------------------------- finding

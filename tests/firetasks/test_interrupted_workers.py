@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import pytest
 import stand_ins
+from ase.build import bulk
+from ase.io import write
 from fireworks import LaunchPad
 
 from fw_nnp.core.parsing import merged, parse
@@ -137,3 +140,106 @@ def test_kill_9_on_the_server_is_waited_for(own_server) -> None:
     )
     states = Counter(fw["state"] for fw in launchpad.fireworks.find({}, {"state": 1}))
     assert states["RUNNING"] == states["FIZZLED"] == 0
+
+
+# ---------------------------------------------------------------- the real pw.x
+
+CELLS = 16
+CORES = 2
+# A worker whose pw.x notes each structure that it starts with.
+WORK_WITH = [
+    sys.executable,
+    "-c",
+    """
+import json, sys
+from pathlib import Path
+from fw_nnp.services.launchpad import connect
+from fw_nnp.workflows.worker import named_worker, work
+here = Path.cwd()
+worker = named_worker("all", ["md", "dft", "gpu"], json.loads(sys.argv[1]))
+work(connect(here / "my_launchpad.yaml"), worker, here / "launches", forever=False)
+""",
+]
+NOTING = 'basename "$PWD" >> {notes}; sleep 0.3; exec "$@"'
+
+
+def submit_real(launchpad: LaunchPad, directory: Path, pw: list[str]) -> tuple[Store, list[str]]:
+    """A campaign of rattled cells at the level of pw.x; its store and its worker's command."""
+    cells = []
+    for seed in range(CELLS):
+        atoms = bulk("Al", "fcc", a=4.05).repeat((2, 1, 1))
+        atoms.rattle(0.08, seed=seed)
+        cells.append(atoms)
+    write(directory / "given.xyz", cells)
+    plain = stand_ins.campaign()
+    del plain["relabel"], plain["train"]["stages"]
+    theory = {
+        "code": "espresso",
+        "pseudopotentials": {"Al": "Al.pbe-fwnnp.UPF"},
+        "ecutwfc": "8 Ry",
+        "k_spacing": 0.9,
+        "k_shift": True,
+        "degauss": "0.15 Ry",
+        "bands": 1.8,
+    }
+    changes = {
+        "sample": {"protocols": [{"kind": "import", "file": "given.xyz", "always": True}]},
+        "select": {"phases": {"solid": 0}},
+        "relabel": {"theory": theory, "chunk_size": CELLS},
+        "dataset": {"split_by": "random"},
+        "train": {"stages": [{"name": "train", "epochs": 1, "batch_size": 8}]},
+    }
+    store = Store(MongoDocuments(launchpad.db))
+    initialise(launchpad, store)
+    spec = parse(CampaignSpec, merged(plain, changes), place="test")
+    submit_campaign(launchpad, store, spec, base=directory)
+    env = {
+        "scratch": str(directory / "scratch"),
+        "results": str(directory / "results"),
+        "cores": CORES,
+        "pw_cmd": ["sh", "-c", NOTING.format(notes=directory / "questions.txt"), "sh", *pw],
+    }
+    return store, [*WORK_WITH, json.dumps(env)]
+
+
+def check_labels(store: Store, directory: Path) -> None:
+    """Every structure has one label; what was in flight was repeated at most."""
+    labels = [
+        item.configuration.id
+        for item in store.labels({"campaign": "stand-in", "purpose": "training"})
+    ]
+    assert len(labels) == len(set(labels)) == CELLS
+    assert set(labels) <= set(asked(directory))
+    assert sum(times - 1 for times in asked(directory).values()) <= CORES
+    assert list(store.quarantined({"campaign": "stand-in"})) == []
+    assert "report" in {step["key"] for step in store.steps("stand-in")}
+
+
+@pytest.mark.slow
+def test_kill_9_on_a_worker_of_pw_loses_nothing(pw, launchpad_file, launchpad) -> None:
+    directory = launchpad_file.parent
+    store, command = submit_real(launchpad, directory, pw)
+    worker = start(directory, command)
+    wait_for_questions(directory, worker, 10)
+    worker.kill()
+    worker.wait()
+    assert recover(launchpad, launches_dead=launch_is_dead, grace=0.0).rerun
+    worker = start(directory, command)
+    assert worker.wait(timeout=180) == 0, (directory / "work.log").read_text()[-3000:]
+    check_labels(store, directory)
+
+
+@pytest.mark.slow
+def test_kill_9_on_the_server_of_pw_loses_nothing(pw, own_server) -> None:
+    directory, launchpad = own_server
+    store, command = submit_real(launchpad, directory, pw)
+    worker = start(directory, command)
+    wait_for_questions(directory, worker, 10)
+    os.kill(mongod.start(directory).pid, signal.SIGKILL)
+    time.sleep(1.0)
+    mongod.start(directory)
+    if worker.wait(timeout=240) != 0:  # it may give up; then another one goes on
+        recover(launchpad, launches_dead=launch_is_dead, grace=0.0)
+        worker = start(directory, command)
+        assert worker.wait(timeout=180) == 0, (directory / "work.log").read_text()[-3000:]
+    check_labels(store, directory)
