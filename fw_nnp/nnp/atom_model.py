@@ -65,7 +65,13 @@ class _AtomModel(torch.autograd.Function):
         energies = moments.new_empty(members, moments.shape[2])
         h = moments.new_empty(members, *moments.shape)
         in_parts(
-            kernels.forward, len(blocks), moments.numpy(), *arguments, energies.numpy(), h.numpy()
+            kernels.forward,
+            len(blocks),
+            moments.numpy(),
+            *arguments,
+            energies.numpy(),
+            h.numpy(),
+            atoms_each=kernels.BLOCK,
         )
         ctx.arguments = moments, arguments, constants
         return energies, h
@@ -83,6 +89,7 @@ class _AtomModel(torch.autograd.Function):
             by_energies.contiguous().numpy(),
             by_h.contiguous().numpy(),
             out,
+            atoms_each=kernels.BLOCK,
         )
         by_species = [out[blocks[:, 0] == z].sum(0) for z in range(len(weights))]
         # Copies lie where torch's memory does: products of matrices round by it.

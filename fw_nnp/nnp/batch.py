@@ -141,9 +141,9 @@ def geometry(
     """
     species = species_of(configuration, elements)
     found = find_neighbours(configuration, cutoff, species, len(elements))
-    if found.shortest() < TOO_CLOSE:
+    if found.shortest < TOO_CLOSE:
         raise SpecError(
-            f"two atoms are {found.shortest():.2g} Å apart",
+            f"two atoms are {found.shortest:.2g} Å apart",
             place=configuration.id,
             remedy="leave the configuration out",
         )

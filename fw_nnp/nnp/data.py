@@ -29,7 +29,7 @@ def read_configuration(
     species = batch.species.numpy()
     if model.fixed.cutoff > model.cutoff:
         found = find_neighbours(configuration, model.fixed.cutoff, species, len(model.elements))
-    return batch, model.fixed.of_cell(species, found, found.shortest())
+    return batch, model.fixed.of_cell(species, found, found.shortest)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

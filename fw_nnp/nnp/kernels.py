@@ -286,8 +286,9 @@ def group_pairs(  # type: ignore[no-untyped-def]
     """Both ends of every pair of a half list, grouped by atom and species of the neighbour.
 
     Reads i and j (P,), r_ij (P, 3) and the species of the N atoms; writes the rest, which
-    `neighbours.Neighbourhood` explains. `starts` comes in as zeros.
+    `neighbours.Neighbourhood` explains. `starts` comes in as zeros. Returns the shortest distance.
     """
+    closest = np.inf
     n_species = (len(starts) - 1) // max(len(species), 1)
     for p in range(len(first)):
         starts[first[p] * n_species + species[second[p]] + 1] += 1
@@ -304,5 +305,9 @@ def group_pairs(  # type: ignore[no-untyped-def]
         place[theirs] += 1
         neighbours[here], neighbours[there] = j, i
         reverse[here], reverse[there] = there, here
+        square = 0.0
         for a in range(3):
             vectors[here, a], vectors[there, a] = half[p, a], -half[p, a]
+            square += half[p, a] * half[p, a]
+        closest = min(closest, square)
+    return np.sqrt(closest)

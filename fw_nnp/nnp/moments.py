@@ -73,12 +73,12 @@ class Moments(Potential):
 
     def pair_gradients(self, batch: AtomBatch) -> tuple[Tensor, Tensor]:
         energies, h = self._sensitivities(batch)
-        return energies.mean(0), linear_forces.pair_gradients(h.mean(0), batch, *self._basis)
+        return _mean(energies), linear_forces.pair_gradients(_mean(h), batch, *self._basis)
 
     def evaluate(self, batch: AtomBatch) -> tuple[Tensor, Tensor, Tensor]:
         energies, h = self._sensitivities(batch)
-        forces, virials = linear_forces.forces_and_virials(h.mean(0), batch, *self._basis)
-        return energies.mean(0), forces, virials
+        forces, virials = linear_forces.forces_and_virials(_mean(h), batch, *self._basis)
+        return _mean(energies), forces, virials
 
     def evaluate_members(self, batch: AtomBatch) -> tuple[Tensor, Tensor, Tensor]:
         energies, h = self._sensitivities(batch)
@@ -189,3 +189,8 @@ class Moments(Potential):
                 spread = features.std(2, correction=0, keepdim=True)
                 largest = spread.amax(1, keepdim=True)
                 self.deviation[species] = spread.clamp(min=1e-3 * largest + 1e-6)
+
+
+def _mean(of_members: Tensor) -> Tensor:
+    """Over the members; without a copy where there is one."""
+    return of_members[0] if len(of_members) == 1 else of_members.mean(0)

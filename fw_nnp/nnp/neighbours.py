@@ -43,12 +43,15 @@ class Neighbourhood:
         (E,) index of the neighbour.
     reverse
         (E,) index of the same pair as seen from the neighbour.
+    shortest
+        Smallest distance in Å; infinity without pairs.
     """
 
     vectors: FloatArray
     starts: IntArray
     neighbours: Int32Array
     reverse: Int32Array
+    shortest: float
 
     @property
     def centres(self) -> IntArray:
@@ -58,10 +61,6 @@ class Neighbourhood:
     def distances(self) -> FloatArray:
         """(E,) Å."""
         return np.asarray(np.sqrt(np.einsum("ea,ea->e", self.vectors, self.vectors)))
-
-    def shortest(self) -> float:
-        """Smallest distance in Å; infinity without pairs."""
-        return float(self.distances().min(initial=np.inf))
 
 
 def find_neighbours(
@@ -86,7 +85,7 @@ def find_neighbours(
     starts = np.zeros(configuration.n_atoms * n_species + 1, dtype=np.int64)
     neighbours = np.empty(n_pairs, dtype=np.int32)
     reverse = np.empty(n_pairs, dtype=np.int32)
-    group_pairs(
+    shortest = group_pairs(
         first.astype(np.int64),
         second.astype(np.int64),
         half,
@@ -96,4 +95,10 @@ def find_neighbours(
         neighbours,
         reverse,
     )
-    return Neighbourhood(vectors=vectors, starts=starts, neighbours=neighbours, reverse=reverse)
+    return Neighbourhood(
+        vectors=vectors,
+        starts=starts,
+        neighbours=neighbours,
+        reverse=reverse,
+        shortest=float(shortest),
+    )

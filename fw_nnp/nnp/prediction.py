@@ -12,6 +12,7 @@ from fw_nnp.core.records import Configuration, Label
 
 from .artefact import load_model, model_id
 from .batch import AtomBatch, groups_of, join
+from .compiled import side_by_side
 from .data import read_configuration
 from .fixed import Baseline
 from .potential import Potential, Prediction
@@ -68,13 +69,15 @@ def _predict(
         theory_id = theory_id or model_id(model, head)
         model = load_model(model, head)
     potential = model.double().eval()
-    labels: list[list[Label]] = []
-    for group in groups_of(configurations, BATCH_ATOMS):
+
+    def labels_of(group: list[Configuration]) -> list[list[Label]]:
         read = [read_configuration(potential, c, torch.float64) for c in group]
-        with torch.no_grad():
+        with torch.no_grad():  # is of a thread
             prediction = ask(potential, join([batch for batch, _ in read]))
-        labels += _labels(group, [baseline for _, baseline in read], prediction, theory_id)
-    return labels
+        return _labels(group, [baseline for _, baseline in read], prediction, theory_id)
+
+    groups = list(groups_of(configurations, BATCH_ATOMS))
+    return [labels for group in side_by_side(labels_of, groups) for labels in group]
 
 
 def _labels(

@@ -14,7 +14,7 @@ import torch
 from fw_nnp.core.errors import SpecError
 from fw_nnp.core.records import Configuration
 from fw_nnp.core.specs import ModelSpec
-from fw_nnp.nnp import compiled, predict
+from fw_nnp.nnp import compiled, predict, prediction
 from fw_nnp.nnp.artefact import build
 from fw_nnp.nnp.batch import join
 from fw_nnp.nnp.compiled import plain_torch
@@ -203,6 +203,7 @@ def test_compiled_kernels_equal_plain_torch(keys):
 def three_threads(monkeypatch):
     """Torch, and the kernels after it, on three threads."""
     monkeypatch.setattr(compiled, "_CORES", 3)
+    monkeypatch.setattr(compiled, "LEAST_ATOMS", 1)
     compiled._pool.cache_clear()
     threads = torch.get_num_threads()
     torch.set_num_threads(3)
@@ -222,6 +223,34 @@ def test_any_number_of_threads_gives_the_same_bits(three_threads):
         results.append([*found, *torch.autograd.grad(loss, list(model.parameters()))])
     for others in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(results[0], others, strict=True))
+
+
+def test_cells_side_by_side_are_what_they_are_one_by_one(three_threads, monkeypatch):
+    monkeypatch.setattr(prediction, "BATCH_ATOMS", 1)  # a group for every cell
+    model = build(ModelSpec(**SMALL), ["Al", "Ni"], 3)
+    cells = [random_cell(seed, n=3 + seed) for seed in range(7)]
+    together = predict(model, cells, "thy-x")
+    for cell, label in zip(cells, together, strict=True):
+        (alone,) = predict(model, [cell], "thy-x")
+        assert label.configuration_id == cell.id
+        assert label.energy == alone.energy
+        np.testing.assert_array_equal(label.forces, alone.forces)
+
+
+def test_a_failure_side_by_side_ends_the_others(three_threads):
+    begun = []
+
+    def work(item):
+        begun.append(item)
+        time.sleep(0.01)
+        if item == 4:
+            raise SpecError("four")
+        return compiled._threads(1000)
+
+    assert compiled.side_by_side(work, [1, 2, 3]) == [1, 1, 1]  # each with one thread
+    with pytest.raises(SpecError, match="four"):
+        compiled.side_by_side(work, list(range(100)))
+    assert len(begun) < 20
 
 
 def test_a_process_that_was_forked_off_has_threads_of_its_own(three_threads):
