@@ -60,7 +60,8 @@ def compute(incar: dict[str, str], failure: str) -> None:
     stress = -atoms.get_stress(voigt=False) / GPa * 10.0  # kbar, positive in compression
     most = int(incar.get("NELM", 60))
     steps = most if failure == "unconverged" or most < STEPS else STEPS
-    pace = 0.2 if steps == STEPS else 0.9
+    wanted = float(incar.get("EDIFF", 1e-4))  # what the last step changes is half of it
+    pace = wanted ** (1 / (STEPS - 1)) if steps == STEPS else 0.9
     energies = [energy + 0.5 * pace**step for step in range(1, steps)] + [energy]
     text = vasprun(incar, atoms, energies, forces, stress)
     Path("vasprun.xml").write_text(text[: len(text) // 2] if failure == "cut" else text)
