@@ -74,3 +74,14 @@ def check_campaign(directory: Path, campaign: str) -> dict[str, Any]:
     run([*FW_NNP, "report", campaign], directory)
     assert campaign in page.read_text()
     return numbers
+
+
+COARSE_PW = {
+    "code": "espresso",
+    "pseudopotentials": {"Al": "Al.pbe-fwnnp.UPF"},
+    "ecutwfc": "8 Ry",
+    "k_spacing": 0.9,
+    "k_shift": True,
+    "degauss": "0.15 Ry",
+    "bands": 1.8,
+}

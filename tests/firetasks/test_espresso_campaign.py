@@ -8,6 +8,7 @@ import pytest
 import stand_ins
 from ase.build import bulk
 from ase.io import write
+from campaigns import COARSE_PW
 
 from fw_nnp.core.atoms import from_atoms
 from fw_nnp.core.parsing import merged, parse
@@ -17,15 +18,6 @@ from fw_nnp.store.memory import MemoryDocuments
 from fw_nnp.store.store import Store
 
 pytestmark = [pytest.mark.engines, pytest.mark.slow]
-THEORY = {
-    "code": "espresso",
-    "pseudopotentials": {"Al": "Al.pbe-fwnnp.UPF"},
-    "ecutwfc": "8 Ry",
-    "k_spacing": 0.9,
-    "k_shift": True,
-    "degauss": "0.15 Ry",
-    "bands": 1.8,
-}
 # Kills itself in the middle of the run, for the structures named in the file.
 DEADLY = """
 grep -q "$(basename $PWD)" {doomed} && ( "$@" & sleep 0.3; kill -9 $! ) 2>/dev/null && kill -9 $$
@@ -58,7 +50,7 @@ def test_a_tenth_of_the_structures_is_sabotaged(pw, tmp_path: Path) -> None:
     changes = {
         "sample": {"protocols": [{"kind": "import", "file": "given.xyz", "always": True}]},
         "select": {"phases": {"solid": 0}},
-        "relabel": {"theory": THEORY, "chunk_size": 15, "min_yield": 0.9},
+        "relabel": {"theory": COARSE_PW, "chunk_size": 15, "min_yield": 0.9},
         "dataset": {"split_by": "random"},
         "train": {"stages": [{"name": "train", "epochs": 1, "batch_size": 8}]},
     }

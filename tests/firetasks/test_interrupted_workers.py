@@ -17,6 +17,7 @@ import pytest
 import stand_ins
 from ase.build import bulk
 from ase.io import write
+from campaigns import COARSE_PW
 from fireworks import LaunchPad
 
 from fw_nnp.core.parsing import merged, parse
@@ -173,19 +174,10 @@ def submit_real(launchpad: LaunchPad, directory: Path, pw: list[str]) -> tuple[S
     write(directory / "given.xyz", cells)
     plain = stand_ins.campaign()
     del plain["relabel"], plain["train"]["stages"]
-    theory = {
-        "code": "espresso",
-        "pseudopotentials": {"Al": "Al.pbe-fwnnp.UPF"},
-        "ecutwfc": "8 Ry",
-        "k_spacing": 0.9,
-        "k_shift": True,
-        "degauss": "0.15 Ry",
-        "bands": 1.8,
-    }
     changes = {
         "sample": {"protocols": [{"kind": "import", "file": "given.xyz", "always": True}]},
         "select": {"phases": {"solid": 0}},
-        "relabel": {"theory": theory, "chunk_size": CELLS},
+        "relabel": {"theory": COARSE_PW, "chunk_size": CELLS},
         "dataset": {"split_by": "random"},
         "train": {"stages": [{"name": "train", "epochs": 1, "batch_size": 8}]},
     }
