@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fw_nnp.core.records import Label, LabelledConfiguration
+from fw_nnp.core.records import LabelledConfiguration
 from fw_nnp.core.specs import RelabelSpec
-from fw_nnp.dft import relabel_many
 from fw_nnp.properties.central_differences import CentralDifferences, answer, questions
-from fw_nnp.services.engines import find_programs
 
-from .relabel import labeler_at
+from .kept import Told, answers_at, evenly
 
 
 def audit_by_differences(
@@ -22,6 +20,7 @@ def audit_by_differences(
     folder: Path,
     count: int,
     cores: int,
+    told: Told | None = None,
 ) -> CentralDifferences:
     """Hold `count` of `items`, evenly spread, against central differences of the energy.
 
@@ -29,22 +28,24 @@ def audit_by_differences(
     ----------
     theory
         At which the displaced cells are computed: that of the labels.
+    folder
+        Keeps the labels of the displaced cells, so that a repeated audit goes on.
+    told
+        Gets how many cells are answered, and of how many.
 
     Raises
     ------
     LabelError
         A label has no forces, or no displaced cell could be labelled.
     """
-    step = max(1, len(items) // count)
-    asked = [questions(item, seed) for seed, item in enumerate(list(items)[::step][:count])]
-    outcomes = relabel_many(
+    asked = [questions(item, seed) for seed, item in enumerate(evenly(items, count))]
+    found = answers_at(
+        theory,
         [cell for pairs in asked for question in pairs for cell in (question.low, question.high)],
-        labeler_at(theory, programs=find_programs(), base=base),
-        folder / "scratch",
-        side_by_side=cores,
-        max_attempts=theory.max_attempts,
-        min_distance=theory.min_distance,
-        stop=lambda: False,
+        base=base,
+        folder=folder,
+        cores=cores,
+        told=told,
     )
-    energies = {o.configuration_id: o.energy for o in outcomes if isinstance(o, Label)}
-    return answer(asked, energies)
+    energies = {id_: label.energy for id_, label in found.labels.items()}
+    return answer(asked, energies, reasons=found.reasons)

@@ -10,16 +10,14 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from fw_nnp.core.errors import LabelError
-from fw_nnp.core.records import Label, LabelledConfiguration
+from fw_nnp.core.records import LabelledConfiguration
 from fw_nnp.core.specs import RelabelSpec
-from fw_nnp.dft import relabel_many
 from fw_nnp.properties.errors import Errors, compare, fit_shift
 from fw_nnp.report import style
 from fw_nnp.report.naming import QUANTITIES
 from fw_nnp.report.parity import common_range, parity_axes, rmse_note
-from fw_nnp.services.engines import find_programs
 
-from .relabel import labeler_at
+from .kept import Told, answers_at, evenly
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +30,14 @@ class Crosscheck:
         Element -> eV per atom that was added to the second theory.
     failed
         Configurations that got no label at the second theory.
+    reasons
+        Why, each class and reason once.
     """
 
     theory: str
     compared: int
     failed: int
+    reasons: tuple[str, ...]
     reference_energies: Mapping[str, float]
     differences: Errors
     figure: str
@@ -59,33 +60,39 @@ def crosscheck(
     folder: Path,
     count: int,
     cores: int,
+    told: Told | None = None,
 ) -> Crosscheck:
     """Label `count` of `items`, evenly spread, at the theory of `second`, and compare.
+
+    Parameters
+    ----------
+    folder
+        Keeps the labels of the second theory, so that a repeated check goes on; the figure.
+    told
+        Gets how many are answered, and of how many.
 
     Raises
     ------
     LabelError
         Fewer than two could be labelled.
     """
-    step = max(1, len(items) // count)
-    chosen = list(items)[::step][:count]
-    labeler = labeler_at(second, programs=find_programs(), base=base)
-    outcomes = relabel_many(
+    chosen = evenly(items, count)
+    found = answers_at(
+        second,
         [item.configuration for item in chosen],
-        labeler,
-        folder / "scratch",
-        side_by_side=cores,
-        max_attempts=second.max_attempts,
-        min_distance=second.min_distance,
-        stop=lambda: False,
+        base=base,
+        folder=folder,
+        cores=cores,
+        told=told,
     )
-    made = {o.configuration_id: o for o in outcomes if isinstance(o, Label)}
+    made = found.labels
     both = [item for item in chosen if item.configuration.id in made]
     if len(both) < 2:
         raise LabelError(
-            f"only {len(both)} of {len(chosen)} configurations could be labelled",
-            place=str(folder / "scratch"),
-            remedy="look into the folders there: fw-nnp diagnose DIR",
+            f"only {len(both)} of {len(chosen)} configurations could be labelled: "
+            f"{'; '.join(found.reasons[:3])}",
+            place=str(folder),
+            remedy="two at least are needed: correct the second theory, or compare more",
         )
     labels = [made[item.configuration.id] for item in both]
     shift = fit_shift(both, labels)
@@ -93,9 +100,10 @@ def crosscheck(
     path = folder / "crosscheck.png"
     _figure(differences).savefig(path)
     return Crosscheck(
-        theory=labeler.theory.id,
+        theory=found.theory,
         compared=len(both),
         failed=len(chosen) - len(both),
+        reasons=found.reasons,
         reference_energies=shift,
         differences=differences,
         figure=str(path),

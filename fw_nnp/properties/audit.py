@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -51,11 +51,13 @@ class Audit:
         energies show stiffnesses that differ by more than half.
     offset_GPa, offset_error_GPa
         Constant pressure between stress labels and energies (stress + offset fits), and its
-        standard error.
+        standard error; with forces and stress at their word, unless their factors are wrong.
     largest_net_force
         eV/Å, over all configurations.
     findings
         What a person should look at; empty where all is well.
+    points
+        For a figure: quantity with its unit -> (by forces and stress, by the energies) per pair.
     """
 
     n_configurations: int
@@ -70,6 +72,7 @@ class Audit:
     offset_error_GPa: float | None
     largest_net_force: float
     findings: tuple[str, ...]
+    points: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
 
 
 def audit(items: Sequence[LabelledConfiguration]) -> Audit:
@@ -88,6 +91,8 @@ def audit(items: Sequence[LabelledConfiguration]) -> Audit:
     contradicting = [shear for shear in shears if shear.contradicts]
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]} if rows else {}
     fit = _fit(columns) if len(rows) >= MIN_PAIRS else {}
+    if "volume" in fit and not any(map(_wrong, (fit.get("forces"), fit.get("stress")))):
+        fit["volume"] = _constant_pressure(columns)
     offset, offset_error = fit.get("volume", (None, None))
     force, force_error = fit.get("forces", (None, None))
     stress, stress_error = fit.get("stress", (None, None))
@@ -104,6 +109,7 @@ def audit(items: Sequence[LabelledConfiguration]) -> Audit:
         offset_error_GPa=None if offset_error is None else offset_error / GPA,
         largest_net_force=net,
         findings=(*_findings(fit, net, len(rows)), *_shear_findings(contradicting, len(shears))),
+        points={"work (meV/atom)": _points(columns)} if rows else {},
     )
 
 
@@ -114,7 +120,7 @@ def _findings(fit: Mapping[str, tuple[float, float]], net: float, pairs: int) ->
     if pairs < MIN_PAIRS:
         found.append(f"only {pairs} pairs of similar configurations: nothing said about work")
     for name in ("forces", "stress"):
-        if name in fit and abs(fit[name][0] - 1.0) > max(NOTICEABLE, 4.0 * fit[name][1]):
+        if _wrong(fit.get(name)):
             found.append(
                 f"the energies ask for {fit[name][0]:.2f} ± {fit[name][1]:.2f} times the {name}: "
                 "a sign or a unit is wrong, or they are of another level of theory"
@@ -127,6 +133,16 @@ def _findings(fit: Mapping[str, tuple[float, float]], net: float, pairs: int) ->
                 "a Pulay stress, an ideal-gas part, or another cutoff"
             )
     return found
+
+
+def _wrong(factor: tuple[float, float] | None) -> bool:
+    """Whether a fitted factor of forces or stress is not 1, beyond its error."""
+    return factor is not None and abs(factor[0] - 1.0) > max(NOTICEABLE, 4.0 * factor[1])
+
+
+def _points(columns: Mapping[str, FloatArray]) -> tuple[tuple[float, float], ...]:
+    claimed = 1e3 * (columns["forces"] + columns["stress"])
+    return tuple(zip(claimed.tolist(), (1e3 * columns["energy"]).tolist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -276,3 +292,18 @@ def _fit(columns: Mapping[str, FloatArray]) -> dict[str, tuple[float, float]]:
     rest = float(((target - matrix @ factors) ** 2).sum()) / free
     errors = np.sqrt(np.diag(np.linalg.inv(matrix.T @ matrix)) * rest)
     return {n: (float(f), float(e)) for n, f, e in zip(names, factors, errors, strict=True)}
+
+
+def _constant_pressure(columns: Mapping[str, FloatArray]) -> tuple[float, float]:
+    """The pressure that is missing where forces and stress do the work that they claim.
+
+    Without their factors to fit, few pairs are enough, and those that contradict their energies
+    hardly count; eV/Å³, with its standard error.
+    """
+    root = np.sqrt(columns["weight"])
+    rest = (columns["energy"] - columns["forces"] - columns["stress"]) * root
+    volume = columns["volume"] * root
+    squared = float(volume @ volume)
+    pressure = float(volume @ rest) / squared
+    left = rest - pressure * volume
+    return pressure, float(np.sqrt(left @ left / max(len(left) - 1, 1) / squared))

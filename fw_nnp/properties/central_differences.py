@@ -8,7 +8,7 @@ energies do.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -52,23 +52,27 @@ class CentralDifferences:
 
     Attributes
     ----------
-    n_configurations
-        With all energies that they need.
+    n_configurations, n_failed
+        With all energies that they need, and without.
     force_rms_eV_A, force_factor
         Along the steps; the factor is what forces are to be multiplied by.
     pressure_offset_GPa, pressure_scatter_GPa
         Mean and standard deviation of a third of the trace: constant offset, and the rest.
     shear_rms_GPa
         Along the traceless strains.
+    points
+        For a figure: quantity with its unit -> (by the label, by the energies) of each pair.
     """
 
     n_configurations: int
+    n_failed: int
     force_rms_eV_A: float
     force_factor: float
     pressure_offset_GPa: float | None
     pressure_scatter_GPa: float | None
     shear_rms_GPa: float | None
     findings: tuple[str, ...] = ()
+    points: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
 
 
 def questions(item: LabelledConfiguration, seed: int) -> list[Question]:
@@ -108,7 +112,10 @@ def questions(item: LabelledConfiguration, seed: int) -> list[Question]:
 
 
 def answer(
-    asked: Sequence[Sequence[Question]], energies: Mapping[str, float]
+    asked: Sequence[Sequence[Question]],
+    energies: Mapping[str, float],
+    *,
+    reasons: Sequence[str] = (),
 ) -> CentralDifferences:
     """Compare, for the configurations whose cells all have an energy.
 
@@ -118,6 +125,8 @@ def answer(
         `questions` of each configuration.
     energies
         Configuration id -> eV.
+    reasons
+        Why some cells have none.
 
     Raises
     ------
@@ -128,7 +137,11 @@ def answer(
         pairs for pairs in asked if all(c.id in energies for q in pairs for c in (q.low, q.high))
     ]
     if not whole:
-        raise LabelError("no displaced cell could be labelled", remedy="look into their folders")
+        raise LabelError(
+            f"no displaced cell could be labelled: {'; '.join(reasons[:3])}",
+            place="audit",
+            remedy="correct the level of theory, or audit configurations that it can compute",
+        )
     rows: dict[str, list[tuple[float, float]]] = {"force": [], "pressure": [], "shear": []}
     for question in (question for pairs in whole for question in pairs):
         found = question.scale * (energies[question.high.id] - energies[question.low.id])
@@ -138,13 +151,19 @@ def answer(
     squared = float((force[:, 1] ** 2).sum())
     plain = CentralDifferences(
         n_configurations=len(whole),
+        n_failed=len(asked) - len(whole),
         force_rms_eV_A=_rms(force),
         force_factor=float((force[:, 0] * force[:, 1]).sum()) / squared if squared else 1.0,
         pressure_offset_GPa=float(offsets.mean()) if len(offsets) else None,
         pressure_scatter_GPa=float(offsets.std()) if len(offsets) else None,
         shear_rms_GPa=_rms(shear) if len(shear) else None,
+        points={
+            f"{name} ({unit})": tuple((claimed, seen) for seen, claimed in rows[name])
+            for name, unit in (("force", "eV/Å"), ("pressure", "GPa"), ("shear", "GPa"))
+            if rows[name]
+        },
     )
-    return replace(plain, findings=tuple(_findings(plain)))
+    return replace(plain, findings=(*_findings(plain), *(f"not labelled: {r}" for r in reasons)))
 
 
 def _findings(result: CentralDifferences) -> list[str]:
