@@ -59,7 +59,9 @@ def diagnose(
     from fw_nnp.dft.diagnose import diagnose as of
 
     if not directory.is_dir():
-        raise SpecError("no such folder", place=str(directory), remedy="name the folder of a run")
+        what = "that is a file" if directory.exists() else "no such folder"
+        remedy = "name the folder that holds the outputs of one run"
+        raise SpecError(what, place=str(directory), remedy=remedy)
     found = of(directory, code=code)
     if json:
         print_json(found.to_dict())

@@ -99,12 +99,16 @@ class RattleSpec(CrystalSpec):
 
 
 class ImportSpec(Spec):
-    """Configurations from a file (extxyz or anything ase reads), one trajectory per file."""
+    """Configurations from a file (extxyz or anything ase reads), one trajectory per file.
+
+    Frames that are none, with NaN in them for example, are left out.
+    """
 
     kind: Literal["import"]
     file: str
     always: bool = False
-    """Relabel every one of them, past the selector and its limits."""
+    """Relabel every one of them, past the selector and its limits; frames that are none are
+    quarantined."""
 
 
 ProtocolSpec = Annotated[

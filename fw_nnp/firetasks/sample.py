@@ -9,9 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 from fw_nnp.core.errors import NotFound
+from fw_nnp.core.hashing import content_id
+from fw_nnp.core.records import Quarantine
+from fw_nnp.core.specs import ImportSpec
 from fw_nnp.potentials import label_each
 from fw_nnp.sampling.phases import tag
-from fw_nnp.sampling.protocols import run_sampling, sampling_runs
+from fw_nnp.sampling.protocols import SamplingRun, refused_frames, run_sampling, sampling_runs
 from fw_nnp.sampling.translate import translate
 
 from .base import Context
@@ -40,11 +43,31 @@ def sample_run(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any
     context.store.add_frames([*(f for f, _ in pool), *without], campaign=context.campaign)
     context.store.add_labels(pool, campaign=context.campaign, purpose="pool")
     shutil.rmtree(directory)
+    refused = _refused(context, run)
+    context.store.add_quarantine(refused, campaign=context.campaign)
     return {
         "frames": len(frames),
         "phases": dict(Counter(frame.phase for frame, _ in pool)),
         "without_label": [frame.configuration.id for frame in without],
+        "refused": len(refused),
         "run_id": run.id,
         "run": run.model_dump(mode="json"),
         "potential": context.potential(target=False).theory.id,
     }
+
+
+def _refused(context: Context, run: SamplingRun) -> list[Quarantine]:
+    """Frames that were to be labelled whatever they are, but are no configurations at all."""
+    protocol = run.protocol
+    if not isinstance(protocol, ImportSpec) or not protocol.always:
+        return []
+    return [
+        Quarantine(
+            configuration_id=content_id("cfg", [run.id, str(number)]),
+            theory_id=context.result("plan")["theory"],
+            error_class="geometry",
+            reason=f"frame {number} of {protocol.file} is no configuration: {reason}",
+            evidence={"place": protocol.file, "frame": number},
+        )
+        for number, reason in refused_frames(run, context.base).items()
+    ]

@@ -57,9 +57,11 @@ def select(context: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
         groups = [group_of.get(name, name) for name in names]
     phases = [frame.phase for frame in selected]
     part = assign_parts(groups, phases, spec.dataset.fractions, spec.dataset.seed)
+    # What was given to be labelled but is no configuration counts: it is in quarantine already.
+    refused = sum(step["result"].get("refused", 0) for step in store.steps(context.campaign))
     return {
         "n_pool": len(pool),
-        "n_selected": len(chosen),
+        "n_selected": len(chosen) + refused,
         "n_chunks": len(chunks),
         "phases": dict(Counter(phases)),
         "parts": {

@@ -181,7 +181,10 @@ def _findings(result: CentralDifferences) -> list[str]:
     if (scatter := result.pressure_scatter_GPa or 0.0) > PRESSURE:
         found.append(f"the pressure differs by ±{scatter:.2f} GPa beside its constant part")
     if (shear := result.shear_rms_GPa or 0.0) > SHEAR:
-        found.append(f"shear stresses differ from the slope of the energy by {shear:.2f} GPa")
+        found.append(
+            f"shear stresses differ from the slope of the energy by {shear:.2f} GPa: a low cutoff "
+            "(plane waves come and go with the strain), or another level of theory"
+        )
     return found
 
 

@@ -160,20 +160,36 @@ def _made(run: SamplingRun, protocol: StrainSpec | RattleSpec) -> list[Configura
     return rattled_crystals(protocol, element, run.size, rng)
 
 
+def refused_frames(run: SamplingRun, base: Path) -> dict[int, str]:
+    """Frame of a given file -> why it is no configuration: NaN, no cell, no atoms."""
+    if not isinstance(run.protocol, ImportSpec):
+        return {}
+    return _given(run.protocol, base)[1]
+
+
 def _import(spec: ImportSpec, base: Path) -> list[Configuration]:
+    cells, refused = _given(spec, base)
+    if not cells:
+        reasons = dict.fromkeys(refused.values())
+        raise SpecError(f"no frame is a configuration: {'; '.join(reasons)}", place=spec.file)
+    return cells
+
+
+def _given(spec: ImportSpec, base: Path) -> tuple[list[Configuration], dict[int, str]]:
+    """The configurations of a file, and the frames that are none."""
     path = base / spec.file
     try:
         found = ase.io.read(path, index=":")
-    except (OSError, ValueError, ase.io.formats.UnknownFileTypeError) as error:
+    except (OSError, ValueError, KeyError, ase.io.formats.UnknownFileTypeError) as error:
         raise SpecError(
             f"cannot be read: {error}",
             place=str(path),
             remedy="a file that ase reads, extended xyz for example, beside the campaign",
         ) from error
-    cells = []
+    cells, refused = [], {}
     for number, atoms in enumerate(found):
         try:
             cells.append(from_atoms(atoms))
         except SpecError as error:
-            raise SpecError(error.message, place=f"{path}, frame {number}") from error
-    return cells
+            refused[number] = f"{error.place}: {error.message}"
+    return cells, refused

@@ -471,6 +471,8 @@ def test_the_pressure_of_pstress_is_no_energy(vasprun):
     after = diagnose(vasprun.parent)
     assert after.ok
     assert after.result.energy == pytest.approx(before.energy, abs=1e-6)
+    (imported,) = [c for c in read_calculations(vasprun) if isinstance(c, Calculation)]
+    assert imported.items[-1].label.energy == pytest.approx(before.energy, abs=1e-6)
 
 
 @needs_shared

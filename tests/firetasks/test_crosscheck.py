@@ -15,6 +15,7 @@ from fw_nnp.core.records import LabelledConfiguration
 from fw_nnp.core.specs import CampaignSpec
 from fw_nnp.dft import make_labeler, relabel
 from fw_nnp.firetasks.crosscheck import crosscheck
+from fw_nnp.firetasks.kept import answers_at, evenly
 from fw_nnp.potentials.emt import EmtPotential
 
 
@@ -39,6 +40,46 @@ def test_a_second_theory_is_compared_after_aligning_energies(tmp_path: Path) -> 
     assert found.reference_energies["Al"] < 0.0  # the stand-in lies 0.3 eV/atom too high
     assert Path(found.figure).stat().st_size > 1000
     assert [row["quantity"].split()[0] for row in found.rows()]
+
+
+def test_what_a_killed_check_has_labelled_is_not_labelled_again(tmp_path: Path) -> None:
+    """The slow stand-in notes every question; in between one more cell is asked for."""
+    cells = []
+    for seed in range(3):
+        cells.append(bulk("Al", "fcc", a=4.0, cubic=True))
+        cells[-1].rattle(0.1, seed=seed)
+    cells.append(cells[0].copy())
+    cells[-1].positions[1] = cells[-1].positions[0] + 0.2  # no theory has an answer
+    asked = [from_atoms(atoms) for atoms in cells]
+    changes = {"relabel": {"theory": {"potential": {"engine": "stand_ins:slow_dft_like"}}}}
+    second = parse(CampaignSpec, merged(stand_ins.campaign(), changes), place="test").relabel
+    counts: list[tuple[int, int]] = []
+
+    def told(done: int, of: int) -> None:
+        counts.append((done, of))
+        if len(counts) == 3:
+            raise KeyboardInterrupt
+
+    how = {"base": tmp_path, "folder": tmp_path, "cores": 1}
+    with pytest.raises(KeyboardInterrupt):
+        answers_at(second, asked, **how, told=told)
+    found = answers_at(second, asked, **how)
+    assert counts == [(0, 4), (1, 4), (2, 4)]
+    assert found.labels.keys() == {cell.id for cell in asked[:3]}
+    assert [reason.split(":")[0] for reason in found.reasons] == ["geometry"]
+    again = answers_at(second, asked, **how)
+    for id_, label in found.labels.items():
+        assert again.labels[id_].energy == label.energy
+        np.testing.assert_array_equal(again.labels[id_].forces, label.forces)
+        np.testing.assert_array_equal(again.labels[id_].stress, label.stress)
+    questions = (tmp_path / "questions.txt").read_text().split()
+    assert len(questions) <= 4  # three, and the one that was in flight
+    assert {*questions} == found.labels.keys()
+
+
+def test_a_part_is_evenly_spread() -> None:
+    assert evenly(range(39), 20)[-1] == 37
+    assert evenly(range(3), 5) == [0, 1, 2]
 
 
 @pytest.mark.engines

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import stand_ins
 from ase import Atoms
@@ -151,6 +152,30 @@ def test_a_gate_that_cannot_open_stops_with_numbers(tmp_path: Path) -> None:
     changes = {"relabel": {"min_distance": 0.99}}  # nearly every hot frame is refused
     with pytest.raises(FwNnpError, match="gate stays closed"):
         run(tmp_path, changes)
+
+
+def test_a_structure_that_is_none_is_in_quarantine_and_counts(tmp_path: Path) -> None:
+    cells = []
+    for seed in range(5):
+        cells.append(bulk("Al", a=4.05, cubic=True))
+        cells[-1].rattle(0.1, seed=seed)
+    for broken in (1, 3):
+        cells[broken].positions[0, 2] = np.nan
+    write(tmp_path / "given.xyz", cells)
+    given = {"kind": "import", "file": "given.xyz", "always": True}
+    changes = {"sample": {"protocols": [given]}, "dataset": {"split_by": "random"}}
+    store, env = Store(MemoryDocuments()), {"scratch": str(tmp_path / "scratch")}
+    spec = parse(CampaignSpec, merged(stand_ins.campaign(), changes), place="test")
+    with pytest.raises(FwNnpError, match="only 3 of 5 structures"):
+        run_inline(spec, store, base=tmp_path, env=env)
+    failed = store.quarantined({"campaign": "stand-in"})
+    assert {one["error_class"] for one in failed} == {"geometry"}
+    reasons = sorted(one["reason"] for one in failed)
+    assert [reason.split(" is ")[0] for reason in reasons] == [
+        "frame 1 of given.xyz",
+        "frame 3 of given.xyz",
+    ]
+    assert all("NaN" in reason for reason in reasons)
 
 
 # ---------------------------------------------------------------- provenance

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import stand_in_vasp
 import stand_ins
+from ase.build import bulk
+from ase.io import write
 from dft.test_vasp import POTCAR
 
 from fw_nnp.core.errors import SpecError
@@ -20,12 +22,14 @@ from fw_nnp.workflows.check import check_files
 
 STAND_IN = Path(stand_in_vasp.__file__)
 SMALL = {
-    "select": {"phases": {"solid": 12, "interface": 3, "liquid": 5}},
+    "sample": {"protocols": [{"kind": "import", "file": "given.xyz", "always": True}]},
+    "select": {"phases": {"solid": 0, "interface": 0, "liquid": 0}},
     "relabel": {
         "theory": {"code": "vasp", "elements": ["Al"], "potcar_dir": "potcars"},
-        "chunk_size": 10,
+        "chunk_size": 6,
         "min_yield": 0.3,
     },
+    "dataset": {"split_by": "random"},
     "train": {"stages": [{"name": "train", "epochs": 2, "batch_size": 4}]},
 }
 
@@ -34,6 +38,15 @@ def spec_of(**relabel: object) -> CampaignSpec:
     plain = stand_ins.campaign("vasp")
     del plain["relabel"], plain["train"]["stages"]
     return parse(CampaignSpec, merged(merged(plain, SMALL), {"relabel": relabel}), place="test")
+
+
+def given(folder: Path) -> None:
+    """Twelve crystals: sampling is not what is tested here."""
+    cells = []
+    for seed in range(12):
+        cells.append(bulk("Al", a=4.05, cubic=True).repeat((2, 1, 1)))
+        cells[-1].rattle(0.1, seed=seed)
+    write(folder / "given.xyz", cells)
 
 
 def potcars(folder: Path) -> None:
@@ -46,6 +59,7 @@ def test_a_missing_potcar_is_said_before_anything_is_submitted(tmp_path):
     with pytest.raises(SpecError, match="no POTCAR 'Al'"):
         check_files(spec_of(), base=tmp_path)
     potcars(tmp_path)
+    given(tmp_path)
     check_files(spec_of(), base=tmp_path)
 
 
@@ -55,6 +69,7 @@ def test_a_sabotaged_campaign_ends_with_true_reasons(allowed, tmp_path, monkeypa
     """A fifth of the structures needs another smearing: refused, or filed under another theory."""
     monkeypatch.setenv("STAND_IN_VASP", "tet@0.2")
     potcars(tmp_path)
+    given(tmp_path)
     env = {
         "scratch": str(tmp_path / "scratch"),
         "results": str(tmp_path / "results"),

@@ -111,6 +111,19 @@ def test_the_shears_of_published_lithium_are_flagged():
     assert "5 of them in sign" in text
 
 
+@pytest.mark.skipif(not MLEARN.exists(), reason="needs ../shared/data/mlearn")
+@pytest.mark.parametrize(("element", "part"), [("Mo", slice(-50, None)), ("Li", slice(-40, None))])
+def test_published_stresses_are_consistent_and_an_offset_in_them_is_found(element, part):
+    description = load_description(ROOT / f"examples/descriptions/mlearn_{element.lower()}.yaml")
+    items = list(read_labelled(MLEARN / element / "training.json", description))[part]
+    good = audit(items)
+    assert abs(good.offset_GPa) < 0.7
+    assert not any("constant" in text for text in good.findings)
+    bad = audit(spoilt(items, lambda x: replace(x, stress=x.stress - 3 * GPA * np.eye(3))))
+    assert bad.offset_GPa - good.offset_GPa == pytest.approx(3.0, abs=0.1)
+    assert any("constant" in text for text in bad.findings)
+
+
 def test_without_pairs_nothing_is_claimed(items):
     found = audit(items[:3])
     assert found.force_factor is None

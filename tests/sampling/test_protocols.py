@@ -13,6 +13,7 @@ from fw_nnp.core.errors import SpecError
 from fw_nnp.core.parsing import parse
 from fw_nnp.core.specs import SampleSpec
 from fw_nnp.sampling import SamplingRun, run_sampling, sampling_runs, tag
+from fw_nnp.sampling.protocols import refused_frames
 
 from .conftest import EAM, EMT, noisy
 
@@ -125,6 +126,18 @@ def test_a_file_is_one_trajectory_found_beside_the_campaign(emt, tmp_path):
     assert {frame.trajectory for frame, _ in found} == {run.id}
     with pytest.raises(SpecError, match=r"mine\.extxyz"):
         run_sampling(run, emt, tmp_path / "run", base=tmp_path / "elsewhere")
+
+
+def test_frames_that_are_no_configurations_are_named(emt, tmp_path):
+    cells = [to_atoms(noisy("fcc", 4.05, (1, 1, 1), 0.1, seed=seed)) for seed in range(3)]
+    cells[1].positions[0, 0] = np.nan
+    write(tmp_path / "mine.extxyz", cells)
+    (run,) = sampling_runs(spec({"kind": "import", "file": "mine.extxyz"}), seed=1)
+    assert len(run_sampling(run, emt, tmp_path / "run", base=tmp_path)) == 2
+    assert refused_frames(run, tmp_path) == {1: "positions: holds NaN or infinity"}
+    write(tmp_path / "mine.extxyz", cells[1:2])
+    with pytest.raises(SpecError, match="no frame is a configuration: positions: holds NaN"):
+        run_sampling(run, emt, tmp_path / "run", base=tmp_path)
 
 
 @pytest.mark.engines
