@@ -24,7 +24,7 @@ from .atom_kernels import Sizes
 from .atom_model import Constants, energies_and_slopes
 from .batch import AtomBatch
 from .compiled import compiled
-from .embedding import embedded, typical
+from .embedding import Embedding, typical
 from .harmonics import ladder
 from .invariants import L_CUBIC, cubes, power_spectrum, power_spectrum_slopes
 from .network import Network
@@ -61,15 +61,7 @@ class Moments(Potential):
                 start = torch.randn(spec.members, count, n_functions, generator=generator)
                 learned[name] = nn.Parameter(start * smooth)
             self.radial[symbol] = learned
-            start = smooth * torch.randn(
-                spec.members, spec.n_embedded, n_functions, generator=generator
-            )
-            # all densities start positive, as those of bonds are
-            start[..., :: spec.n_basis] = start[..., :: spec.n_basis].abs() + 0.5
-            strengths = torch.zeros(spec.members, spec.n_embedded, 2)
-            self.embedding[symbol] = nn.ParameterDict(
-                {"densities": nn.Parameter(start), "strengths": nn.Parameter(strengths)}
-            )
+            self.embedding[symbol] = Embedding(spec.members, spec.n_embedded, smooth, generator)
             self.network[symbol] = Network(spec.members, [n_features, *spec.hidden], generator)
         shape = (len(elements), spec.members, n_features, 1)
         self.register_buffer("mean", torch.zeros(shape))
@@ -137,8 +129,8 @@ class Moments(Potential):
         for symbol in self.elements:
             learned = cast(nn.ParameterDict, self.radial[symbol])
             found += [learned["pairs"], learned["cubic"]]
-            learned = cast(nn.ParameterDict, self.embedding[symbol])
-            found += [learned["densities"], learned["strengths"]]
+            embedding = cast(Embedding, self.embedding[symbol])
+            found += [embedding.densities, embedding.strengths]
             for layer in cast(Network, self.network[symbol]).layers:
                 found += [layer.weight, layer.bias]
         return found
@@ -160,8 +152,8 @@ class Moments(Potential):
         halves = by_a.flatten(1).unflatten(0, (2, members, -1)).transpose(0, 1).flatten(1, 2)
         cubed = by_b.flatten(1).unflatten(0, (members, -1))
         h = torch.baddbmm(pairs.mT @ halves, cubic.mT, cubed).unflatten(2, moments.shape[1:])
-        strengths = cast(nn.ParameterDict, self.embedding[self.elements[species]])["strengths"]
-        more, slopes = embedded(densities, strengths, moments[:, 0])
+        embedding = cast(Embedding, self.embedding[self.elements[species]])
+        more, slopes = embedding.value_and_gradient(densities, moments[:, 0])
         first, others = h.split([1, h.shape[2] - 1], 2)
         return energies + more, torch.cat([first + slopes[:, :, None], others], 2)
 
@@ -181,14 +173,12 @@ class Moments(Potential):
 
     def _contractions(self, species: int) -> tuple[Tensor, Tensor, Tensor]:
         """(M, densities, Z K) each: learned contractions of orthonormal radial functions."""
-        radial, embedding = (
-            cast(nn.ParameterDict, part[self.elements[species]])
-            for part in (self.radial, self.embedding)
-        )
+        radial = cast(nn.ParameterDict, self.radial[self.elements[species]])
+        embedding = cast(Embedding, self.embedding[self.elements[species]])
         n = len(self.elements)
         pairs, cubic, densities = (
             (learned.unflatten(2, (n, -1)) @ self.conditioner).flatten(2)
-            for learned in (radial["pairs"], radial["cubic"], embedding["densities"])
+            for learned in (radial["pairs"], radial["cubic"], embedding.densities)
         )
         return pairs, cubic, densities
 
@@ -208,8 +198,8 @@ class Moments(Potential):
             mine = moments[:, :, batch.species == species]
             if mine.shape[2]:
                 pairs, cubic, densities = self._contractions(species)
-                learned = cast(nn.ParameterDict, self.embedding[self.elements[species]])
-                learned["densities"] /= typical(densities, mine[:, 0])
+                embedding = cast(Embedding, self.embedding[self.elements[species]])
+                embedding.densities.div_(typical(densities @ mine[:, 0]))
                 a, b = self._densities(pairs, cubic, mine)
                 features = self._features(power_spectrum(a), cubes(b)[0])
                 self.mean[species] = features.mean(2, keepdim=True)
