@@ -123,14 +123,22 @@ class Moments(Potential):
         scales = np.stack([self.mean[..., 0].numpy(), self.deviation[..., 0].numpy()], axis=2)
         return Constants(sizes=sizes, conditioner=self.conditioner.numpy(), scales=scales)
 
+    def contractions(self) -> list[nn.Parameter]:
+        """All that are learned, (M, densities, Z K) each: `CONTRACTIONS` per element."""
+        return [learned for symbol in self.elements for learned in self._learned(symbol)]
+
+    def _learned(self, symbol: str) -> list[nn.Parameter]:
+        radial = cast(nn.ParameterDict, self.radial[symbol])
+        return [radial["pairs"], radial["cubic"], self._embedding(symbol).densities]
+
+    def _embedding(self, symbol: str) -> Embedding:
+        return cast(Embedding, self.embedding[symbol])
+
     def _of_species(self) -> list[Tensor]:
         """The parameters in the order that `atom_model` wants them in."""
-        found = []
+        found: list[Tensor] = []
         for symbol in self.elements:
-            learned = cast(nn.ParameterDict, self.radial[symbol])
-            found += [learned["pairs"], learned["cubic"]]
-            embedding = cast(Embedding, self.embedding[symbol])
-            found += [embedding.densities, embedding.strengths]
+            found += [*self._learned(symbol), self._embedding(symbol).strengths]
             for layer in cast(Network, self.network[symbol]).layers:
                 found += [layer.weight, layer.bias]
         return found
@@ -152,7 +160,7 @@ class Moments(Potential):
         halves = by_a.flatten(1).unflatten(0, (2, members, -1)).transpose(0, 1).flatten(1, 2)
         cubed = by_b.flatten(1).unflatten(0, (members, -1))
         h = torch.baddbmm(pairs.mT @ halves, cubic.mT, cubed).unflatten(2, moments.shape[1:])
-        embedding = cast(Embedding, self.embedding[self.elements[species]])
+        embedding = self._embedding(self.elements[species])
         more, slopes = embedding.value_and_gradient(densities, moments[:, 0])
         first, others = h.split([1, h.shape[2] - 1], 2)
         return energies + more, torch.cat([first + slopes[:, :, None], others], 2)
@@ -173,12 +181,10 @@ class Moments(Potential):
 
     def _contractions(self, species: int) -> tuple[Tensor, Tensor, Tensor]:
         """(M, densities, Z K) each: learned contractions of orthonormal radial functions."""
-        radial = cast(nn.ParameterDict, self.radial[self.elements[species]])
-        embedding = cast(Embedding, self.embedding[self.elements[species]])
         n = len(self.elements)
         pairs, cubic, densities = (
             (learned.unflatten(2, (n, -1)) @ self.conditioner).flatten(2)
-            for learned in (radial["pairs"], radial["cubic"], embedding.densities)
+            for learned in self._learned(self.elements[species])
         )
         return pairs, cubic, densities
 
@@ -198,7 +204,7 @@ class Moments(Potential):
             mine = moments[:, :, batch.species == species]
             if mine.shape[2]:
                 pairs, cubic, densities = self._contractions(species)
-                embedding = cast(Embedding, self.embedding[self.elements[species]])
+                embedding = self._embedding(self.elements[species])
                 embedding.densities.div_(typical(densities @ mine[:, 0]))
                 a, b = self._densities(pairs, cubic, mine)
                 features = self._features(power_spectrum(a), cubes(b)[0])

@@ -107,6 +107,16 @@ def steep(model: Potential) -> Potential:
     return model
 
 
+@torch.no_grad()
+def silent(model: Potential) -> Potential:
+    """Leave only the fixed terms of a model."""
+    for symbol in model.elements:
+        for parameter in model.network[symbol][-1].parameters():
+            parameter.zero_()
+        model.embedding[symbol].strengths.zero_()
+    return model
+
+
 def emt_cells(count: int, seed: int = 0) -> list[LabelledConfiguration]:
     """Rattled, strained aluminium of 4 atoms with labels of effective medium theory."""
     rng = np.random.default_rng(seed)
