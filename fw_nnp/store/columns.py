@@ -48,7 +48,8 @@ class Table:
 
     def _bytes(self, name: str) -> Bytes:
         _, start, size = self.places[name]
-        return np.ascontiguousarray(self.rows[:, start : start + size])
+        # Of one row a slice would pass for contiguous, with strides that torch refuses.
+        return self.rows[:, start : start + size].copy()
 
     def numbers(self, name: str) -> NDArray[Any]:
         """(B,) numbers, flags, or times in ms."""

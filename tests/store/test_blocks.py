@@ -8,6 +8,7 @@ from datetime import timedelta
 import bson
 import numpy as np
 import pytest
+import torch
 from stores import DFT, block
 
 from fw_nnp.core.blocks import Block, blocks_of
@@ -125,6 +126,15 @@ def test_large_cells_are_made_in_small_pieces():
     pieces = [labels for _, labels in block_rows(made, "espresso", [frame] * 5, {})]
     assert sum(len(piece.ids) for piece in pieces) == 5
     assert max(sum(map(len, piece.data)) for piece in pieces) < 2 * LARGEST
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_few_labels_become_tensors_too(store, n):
+    store.add_blocks([block(n, n_atoms=3)], campaign="a", purpose="training", sampler="made")
+    for found in store.blocks({}):
+        for array in (found.positions, found.cells, found.forces, found.stress, found.energies):
+            assert array.strides == np.zeros(array.shape).strides
+            assert torch.from_numpy(array).shape == array.shape
 
 
 def test_labels_without_forces_and_stress_stream_too(store):
