@@ -44,6 +44,8 @@ class PwResult:
         True; None where the XML does not say (before version 6.6), and the standard output must.
     top_occupation
         Largest occupation of the highest band; 0 without smearing, where it is full.
+    calculation
+        ``scf``, ``relax`` ...
     magnetization, absolute_magnetization
         Total moment and integral of its absolute density, μB per cell; None without spin.
     cpu
@@ -59,6 +61,7 @@ class PwResult:
     n_scf_steps: int
     converged: bool | None
     top_occupation: float
+    calculation: str
     magnetization: float | None
     absolute_magnetization: float | None
     version: str
@@ -121,6 +124,7 @@ def parse_xml(text: str, path: Path) -> PwResult:
         n_scf_steps=steps,
         converged=converged,
         top_occupation=_top_occupation(output),
+        calculation=_calculation(root),
         magnetization=_moment(output, "total"),
         absolute_magnetization=_moment(output, "absolute"),
         version=creator.get("VERSION", "") if creator is not None else "",
@@ -168,7 +172,7 @@ def parse_steps(text: str, path: Path) -> list[PwStep]:
         root = ElementTree.fromstring(text.encode())
     except ElementTree.ParseError as error:
         raise OutputUnreadable(f"no complete XML: {error}", place=str(path)) from None
-    if root.findtext("input/control_variables/calculation", "scf").strip() != "scf":
+    if _calculation(root) != "scf":
         threshold = _float(root.findtext("input/electron_control/conv_thr"))
         return [_step(step, path, threshold) for step in root.findall("step")]
     output = root.find("output")
@@ -238,6 +242,10 @@ def _convergence(
     if achieved != "true" and _version(root) >= STATES_CONVERGENCE:
         raise OutputUnreadable("the XML does not say whether the SCF converged", place=str(path))
     return steps, True if achieved == "true" else None
+
+
+def _calculation(root: ElementTree.Element) -> str:
+    return root.findtext("input/control_variables/calculation", "scf").strip()
 
 
 def _version(root: ElementTree.Element) -> tuple[int, ...]:

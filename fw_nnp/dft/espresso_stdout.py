@@ -54,6 +54,8 @@ class PwLog:
         What the last statement about convergence says; None where a cycle is unfinished.
     n_forces
         Force rows after the last energy.
+    net_force
+        Sum of these forces, Ry/bohr, each direction by itself.
     finite
         All numbers of forces and stress can be read.
     correction
@@ -72,6 +74,7 @@ class PwLog:
     threshold: float = math.nan
     achieved: bool | None = None
     n_forces: int = 0
+    net_force: tuple[float, float, float] = (0.0, 0.0, 0.0)
     has_stress: bool = False
     finite: bool = True
     correction: float = math.inf
@@ -93,9 +96,14 @@ class PwLog:
         return self.has_stress and self.finite and self.n_forces == self.n_atoms > 0
 
     @property
+    def total_force(self) -> float:
+        """Largest component of the sum of the forces, eV/Å."""
+        return max(map(abs, self.net_force)) * RYDBERG / BOHR
+
+    @property
     def force_error(self) -> float:
         """Estimated error of the forces from the unfinished SCF, eV/Å rms; inf if not printed."""
-        return self.correction * RYDBERG / BOHR / math.sqrt(3 * max(self.n_atoms, 1))
+        return _per_component(self.correction, self.n_atoms)
 
 
 def read_stdout(text: str) -> PwLog:
@@ -131,6 +139,8 @@ def read_stdout(text: str) -> PwLog:
             if all_forces and log.n_forces < log.n_atoms:
                 log.n_forces += 1
                 log.finite = log.finite and _all_numbers(found[1])
+                x, y, z = (_number(word) for word in (*found[1].split(), "", "", "")[:3])
+                log.net_force = (log.net_force[0] + x, log.net_force[1] + y, log.net_force[2] + z)
         elif found := CORRECTION.search(line):
             log.correction = _number(found[1], bad=math.inf)
             log.lines_of["correction"] = number
@@ -163,9 +173,22 @@ def accuracies(text: str) -> list[float]:
     return [value for value in map(_number, found) if math.isfinite(value)]
 
 
+def force_errors(text: str) -> list[float]:
+    """Estimated error of the forces of each step of the last run, eV/Å rms."""
+    log = read_stdout(text)
+    found = (CORRECTION.search(line) for line in text.splitlines()[log.start :])
+    return [_per_component(_number(m[1], bad=math.inf), log.n_atoms) for m in found if m]
+
+
+def _per_component(correction: float, n_atoms: int) -> float:
+    """From the norm over all components, Ry/bohr, to eV/Å rms."""
+    return correction * RYDBERG / BOHR / math.sqrt(3 * max(n_atoms, 1))
+
+
 def _forget_forces(log: PwLog) -> None:
     """Forces and stress belong to the energy before them."""
     log.n_forces, log.has_stress, log.finite, log.moved = 0, False, True, False
+    log.net_force = (0.0, 0.0, 0.0)
     log.correction, log.large_correction = math.inf, False
     log.lines_of.pop("final", None)
 

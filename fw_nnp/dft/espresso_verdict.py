@@ -15,7 +15,13 @@ from fw_nnp.core.units import RYDBERG
 
 from . import catalogue
 from .catalogue import Action, Symptom
-from .espresso_output import MAX_SCF_CORRECTION, MAX_TOP_OCCUPATION, PwResult, parse_xml
+from .espresso_output import (
+    MAX_SCF_CORRECTION,
+    MAX_TOP_OCCUPATION,
+    MAX_TOTAL_FORCE,
+    PwResult,
+    parse_xml,
+)
 from .espresso_stdout import REMARK, PwLog, accuracies, read_stdout
 from .outputs import Output, Outputs
 from .verdict import Diagnosis, Doubt, Evidence, search_first
@@ -38,8 +44,10 @@ def diagnose_espresso(outputs: Outputs, done: Sequence[str] = ()) -> Diagnosis:
     text = stdout.text if stdout else ""
     doubt, result = _doubt(outputs, stdout)
     if doubt is None:
-        xml = outputs.last("pw_xml") or outputs.last("pw_old_xml")
-        proof = Evidence(file=xml.name if xml else "", text="converged, forces and stress proved")
+        shown = outputs.last("pw_xml") or outputs.last("pw_old_xml") or stdout
+        proof = Evidence(
+            file=shown.name if shown else "", text="converged, forces and stress proved"
+        )
         return Diagnosis(error_class="ok", evidence=proof, code="espresso", result=result)
     symptom = _row(doubt)
     action = next_action(symptom, done, text)
@@ -116,6 +124,8 @@ def _doubt(outputs: Outputs, stdout: Output | None) -> tuple[Doubt | None, PwRes
             failure = error
     if log and stdout and _proved(log, result, outputs):
         return _quality(log, result, stdout, xml), result
+    if xml is not None and _alone(outputs, result):
+        return _too_few_bands(result, xml), result
     found = _symptom(outputs, stdout, log) or _self_consistency(log, stdout, failure)
     if found is not None:
         return found, None
@@ -130,12 +140,21 @@ def _proved(log: PwLog, result: PwResult | None, outputs: Outputs) -> bool:
         return False
     if log.moved or log.bands_only or log.optimiser_failed or not math.isfinite(log.energy):
         return False
-    if result is None:  # before 6.2 the XML held neither energy nor forces
-        old = outputs.last("pw_old_xml")
-        no_new = outputs.last("pw_xml") is None
-        return old is not None and no_new and old.text.rstrip().endswith("</Root>")
-    same = abs(result.energy / RYDBERG - log.energy) < SAME_ENERGY
-    return same and len(result.symbols) == log.n_atoms
+    if result is not None:
+        same = abs(result.energy / RYDBERG - log.energy) < SAME_ENERGY
+        return same and len(result.symbols) == log.n_atoms
+    if outputs.last("pw_xml") is not None or log.total_force > MAX_TOTAL_FORCE:
+        return False
+    if old := outputs.last("pw_old_xml"):  # before 6.2: neither energy nor forces in it
+        return old.text.rstrip().endswith("</Root>")
+    return not outputs.saved  # else it stands alone, as the only one that was kept
+
+
+def _alone(outputs: Outputs, result: PwResult | None) -> bool:
+    """Whether an XML that proves a single point by itself is all that was kept of a run."""
+    if result is None or outputs.given or any(o.role != "pw_xml" for o in outputs.files):
+        return False
+    return result.calculation == "scf" and result.converged is True
 
 
 def _quality(
@@ -147,6 +166,11 @@ def _quality(
         line = log.lines_of.get("large_correction") or log.lines_of.get("correction", 0)
         text = f"SCF correction to the forces: {error:.3g} eV/Å"
         return Doubt("force_quality", Evidence(file=stdout.name, line=line, text=text))
+    return _too_few_bands(result, xml)
+
+
+def _too_few_bands(result: PwResult | None, xml: Output | None) -> Doubt | None:
+    """The highest band holds electrons, so that the one above it would, too."""
     if result is not None and result.top_occupation > MAX_TOP_OCCUPATION:
         text = f"the highest band is occupied by {result.top_occupation:.3g}: too few bands"
         return Doubt("bands", Evidence(file=xml.name if xml else "", text=text))
@@ -222,7 +246,7 @@ def _shortfall(
     if missing:
         return Doubt("incomplete", Evidence(file=at.file, line=at.line, text=missing))
     if result is None:
-        text = "converged and complete in the standard output, but no XML proves it"
+        text = "converged and complete in the standard output, but its XML is gone"
         return Doubt("truncated", Evidence(file=at.file, line=at.line, text=text))
     text = "XML and standard output are of different runs"
     return Doubt("truncated", Evidence(file=xml.name if xml else "", text=text))
@@ -236,6 +260,8 @@ def _missing(log: PwLog) -> str:
         return "the relaxation gave up"
     if log.moved:
         return "the atoms moved after the last energy: forces and positions do not belong together"
+    if log.complete and log.total_force > MAX_TOTAL_FORCE:
+        return f"the forces add up to {log.total_force:.3g} eV/Å instead of zero"
     absent = [] if log.n_forces else ["forces"]
     absent += [] if log.has_stress else ["stress"]
     if absent:

@@ -26,6 +26,7 @@ from fw_nnp.core.records import (
 )
 from fw_nnp.core.unpacking import BROKEN, opened
 
+from .espresso_output import MAX_SCF_CORRECTION
 from .espresso_settings import read_stated
 from .espresso_stdout import read_stdout
 from .espresso_verdict import SAME_ENERGY
@@ -156,6 +157,8 @@ def _doubt(step: Step) -> str:
     """Why a step is no label; empty where it is one."""
     if not step.converged:
         return "the electronic cycle did not converge"
+    if step.force_error > MAX_SCF_CORRECTION:
+        return f"the cycle leaves an error of {step.force_error:.3g} eV/Å in the forces"
     arrays: list[FloatArray] = [step.forces, *([] if step.stress is None else [step.stress])]
     if not all(np.isfinite(array).all() for array in arrays) or not np.isfinite(step.energy):
         return "some numbers are not finite"
@@ -322,7 +325,7 @@ def _head(path: Path, end: bytes) -> str:
 
 def _steps(run: Run) -> list[Step]:
     if run.kind == "pw_xml":
-        return pw_xml_steps(run.path)
+        return pw_xml_steps(run.path, text_of(run.stdout) if run.stdout else "")
     if run.kind == "pw_stdout":
         return pw_steps(run.path, text_of(run.given) if run.given else "")
     return vasp_steps(run.path, run.kind)

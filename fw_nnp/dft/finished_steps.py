@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from .espresso_stdout import (
     REMARK,
     THRESHOLD,
     TOLERANCE,
+    force_errors,
     read_stdout,
 )
 from .vasp_output import (
@@ -64,6 +65,8 @@ class Step:
         (N, 3) eV/Å; (3, 3) eV/Å³, positive in tension, or None.
     converged
         Whether its electronic cycle did.
+    force_error
+        What pw.x estimates that the unfinished cycle leaves in the forces, eV/Å rms.
     """
 
     configuration: Configuration
@@ -71,6 +74,7 @@ class Step:
     forces: FloatArray
     stress: FloatArray | None
     converged: bool
+    force_error: float = 0.0
 
 
 def text_of(path: Path) -> str:
@@ -82,25 +86,42 @@ def text_of(path: Path) -> str:
 # ---------------------------------------------------------------- pw.x
 
 
-def pw_xml_steps(path: Path) -> list[Step]:
-    """Steps of pw.x's XML, with all digits."""
+def pw_xml_steps(path: Path, stdout: str = "") -> list[Step]:
+    """Steps of pw.x's XML, with all digits.
+
+    Parameters
+    ----------
+    stdout
+        Text of the standard output, or empty: it tells the error of the forces.
+    """
     steps = parse_steps(text_of(path), path)
     if not steps:
         raise OutputUnreadable("holds no self-consistent step: bands alone?", place=str(path))
-    return [
-        Step(
-            configuration=Configuration(
-                cell=step.cell,
-                positions=step.positions,
-                numbers=Atoms(step.symbols).numbers,
-            ),
-            energy=step.energy,
-            forces=step.forces,
-            stress=step.stress,
-            converged=step.converged,
-        )
-        for step in steps
-    ]
+    return _with_force_errors(
+        [
+            Step(
+                configuration=Configuration(
+                    cell=step.cell,
+                    positions=step.positions,
+                    numbers=Atoms(step.symbols).numbers,
+                ),
+                energy=step.energy,
+                forces=step.forces,
+                stress=step.stress,
+                converged=step.converged,
+            )
+            for step in steps
+        ],
+        stdout,
+    )
+
+
+def _with_force_errors(steps: list[Step], stdout: str) -> list[Step]:
+    """The steps with what a standard output says of their forces, where it is of them all."""
+    errors = force_errors(stdout) if stdout else []
+    if len(errors) != len(steps):
+        return steps
+    return [replace(s, force_error=error) for s, error in zip(steps, errors, strict=True)]
 
 
 def pw_steps(path: Path, given: str) -> list[Step]:
@@ -133,7 +154,7 @@ def pw_steps(path: Path, given: str) -> list[Step]:
         image.calc.results["free_energy"] = energy * old["Ry"]
         factors = (scale, scale / length, scale / length**3)
         steps.append(_step(image, converged, path, factors))
-    return steps
+    return _with_force_errors(steps, text)
 
 
 def _for_ase(lines: list[str]) -> Iterator[str]:

@@ -14,8 +14,9 @@ from typing import Literal
 log = logging.getLogger(__name__)
 
 Role = Literal[
-    "pw_stdout", "pw_xml", "pw_old_xml", "vasprun", "outcar", "oszicar", "vasp_stdout", "text"
-]
+    "pw_stdout", "pw_xml", "pw_old_xml", "vasprun", "outcar", "oszicar", "vasp_stdout", "text",
+    "pw_input",
+]  # fmt: skip
 
 HEAD = 20_000  # bytes in which a file says what it is
 MOST = 200_000_000  # bytes of a text that are read: more is no output but data
@@ -55,9 +56,19 @@ class Output:
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """All outputs in a directory."""
+    """All outputs in a directory.
+
+    Attributes
+    ----------
+    given
+        Whether an input of pw.x lies there, too.
+    saved
+        Whether a ``*.save`` folder of pw.x lies below it: its XML belongs there.
+    """
 
     files: tuple[Output, ...]
+    given: bool = False
+    saved: bool = False
 
     def of(self, role: Role) -> tuple[Output, ...]:
         """Those of one role, in the order of their names."""
@@ -75,7 +86,12 @@ def find_outputs(directory: Path) -> Outputs:
     Earlier attempts of a repaired run (``attempt-1`` ...) are left out.
     """
     found = [output for path in _candidates(directory) if (output := read_output(path))]
-    return Outputs(files=tuple(found))
+    saves = (path for path in directory.glob("**/*.save") if path.is_dir())
+    return Outputs(
+        files=tuple(output for output in found if output.role != "pw_input"),
+        given=any(output.role == "pw_input" for output in found),
+        saved=any(not _earlier(path, directory) for path in saves),
+    )
 
 
 def _candidates(directory: Path) -> Iterator[Path]:
@@ -83,12 +99,17 @@ def _candidates(directory: Path) -> Iterator[Path]:
     below = [p for p in directory.glob("**/*.xml*") if p.parent != directory and p.is_file()]
     # The copy in *.save is the one that pw.x writes last.
     for path in sorted(below, key=lambda p: (p.parent.suffix == ".save", str(p))):
-        if not any(part.startswith("attempt-") for part in path.relative_to(directory).parts):
+        if not _earlier(path, directory):
             yield path
 
 
+def _earlier(path: Path, directory: Path) -> bool:
+    """Whether it is of an earlier attempt."""
+    return any(part.startswith("attempt-") for part in path.relative_to(directory).parts)
+
+
 def read_output(path: Path) -> Output | None:
-    """Read one file; None where it is no output (an input, data, a script)."""
+    """Read one file; None where it is neither output nor input (data, a script)."""
     packed = path.suffix.lower() == ".gz"
     plain = path.with_suffix("") if packed else path
     if plain.suffix.lower() in SKIPPED or VASP_DATA.match(plain.name):
@@ -136,7 +157,7 @@ def _role(content: bytes, plain: Path) -> Role | None:
     if OSZICAR.match(head) or plain.name.startswith("OSZICAR"):
         return "oszicar"
     if re.search(rb"^\s*&(control|system)\b", head, re.IGNORECASE | re.MULTILINE):
-        return None  # an input of pw.x
+        return "pw_input"
     if VASP_STDOUT.search(head):
         return "vasp_stdout"
     if b"Program PWSCF" in content or PW_WORDS.search(content):

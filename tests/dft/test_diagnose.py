@@ -16,6 +16,7 @@ from fw_nnp.dft import make_labeler
 from fw_nnp.dft.diagnose import diagnose
 from fw_nnp.dft.espresso_input import with_keyword
 from fw_nnp.dft.espresso_stdout import read_stdout
+from fw_nnp.dft.finished import Calculation, read_calculations
 from fw_nnp.dft.outputs import find_outputs
 
 from .conftest import DATA, espresso, pair
@@ -99,12 +100,68 @@ def test_the_xml_of_6_1_leaves_the_proof_to_the_standard_output(folder):
     assert diagnose(directory).error_class == "truncated"
 
 
-def test_without_any_xml_nothing_is_proved(folder):
+@pytest.mark.parametrize(
+    ("pattern", "new", "error_class"),
+    [
+        ("", "", "ok"),
+        (r"JOB DONE", "", "truncated"),
+        (r"Forces acting on atoms", "Something else", "incomplete"),
+        (r"total   stress .*?\n\n", "\n\n", "incomplete"),
+        (r"(atom    1 type  1   force = +)\S+", r"\g<1>0.00200000", "incomplete"),  # a net force
+        (r"(atom    1 type  1   force = +)\S+", r"\g<1>NaN", "incomplete"),
+        (r"(estimated scf accuracy +< +)\S+", r"\g<1>1e-3", "scf_not_converged"),
+        (r"(Total SCF correction = +)\S+", r"\g<1>0.5", "force_quality"),
+    ],
+)
+def test_a_standard_output_alone_carries_its_own_proof(pattern, new, error_class, folder):
     directory = folder("good")
     (directory / "schema.xml").unlink()
+    if pattern:
+        change(directory / "aiida.out", pattern, new)
+    assert diagnose(directory).error_class == error_class
+
+
+def test_where_pw_put_its_xml_there_must_be_one(folder):
+    """Its output folder is here, but what it writes there last is not."""
+    directory = folder("good")
+    (directory / "schema.xml").unlink()
+    (directory / "out" / "fw.save").mkdir(parents=True)
+    diagnosis = diagnose(directory)
+    assert diagnosis.error_class == "truncated"
+    assert "XML is gone" in diagnosis.evidence.text
+    (directory / "torn.xml").write_text("<qes:espresso>")
     assert diagnose(directory).error_class == "truncated"
-    change(directory / "aiida.out", r"Forces acting on atoms", "Something else")
-    assert diagnose(directory).error_class == "incomplete"
+
+
+def test_an_xml_alone_counts_but_not_in_the_folder_of_a_run(folder):
+    directory = folder("good")
+    (directory / "aiida.out").unlink()
+    assert diagnose(directory).ok
+    shutil.copy(DATA / "good" / "pw.in", directory)  # here the standard output was lost
+    assert diagnose(directory).error_class == "truncated"
+    (directory / "pw.in").unlink()
+    (directory / "pw.out").write_text("")  # and here it is empty
+    assert diagnose(directory).error_class == "truncated"
+    (directory / "pw.out").unlink()
+    shutil.copy(DATA / "moved" / "data-file-schema.xml", directory / "schema.xml")
+    assert diagnose(directory).error_class == "truncated"  # positions after those of the forces
+
+
+@pytest.mark.parametrize("kept", ["aiida.out", "schema.xml"])
+def test_diagnosis_and_import_agree_about_what_stands_alone(kept, folder):
+    for name in ("good", "not_converged", "claims_convergence"):
+        directory = folder(name)
+        next(path for path in directory.iterdir() if path.name != kept).unlink()
+        labels = [c for c in read_calculations(directory) if isinstance(c, Calculation)]
+        assert bool(labels) == diagnose(directory).ok
+
+
+def test_diagnosis_and_import_agree_about_forces_that_are_not_settled(folder):
+    directory = folder("good")
+    change(directory / "aiida.out", r"(Total SCF correction = +)\S+", r"\g<1>0.5")
+    (refused,) = read_calculations(directory)
+    assert diagnose(directory).error_class == "force_quality"
+    assert "in the forces" in str(refused)
 
 
 def test_a_remark_about_the_layout_is_no_error(folder):
