@@ -24,7 +24,7 @@ def preset_keys(name: Preset, model: AnyModelSpec) -> dict[str, Any]:
             place="train.stages",
             remedy="write its keys yourself, such as freeze and learning_rates",
         )
-    described = [] if isinstance(model, AniSpec) else ["radial.*"]
+    described = [] if isinstance(model, AniSpec) else ["radial.*", "embedding.*"]
     if name == "paper":
         return {
             "freeze": [*described, "network.*.0.*", f"network.*.{len(model.hidden)}.*"],

@@ -60,7 +60,7 @@ class StageSpec(Spec):
     """Low-fidelity labels among those of this stage."""
     refit_energies: bool = True
     """Re-fit the reference energies to the new labels before the stage."""
-    epochs: PositiveInt = 300
+    epochs: PositiveInt = 150
     time_limit: Duration | None = None
     """Stop cleanly after so long, with the learning rate decayed to its end over this time."""
     optimizer: Literal["soap", "adamw"] = "soap"

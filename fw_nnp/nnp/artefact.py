@@ -9,7 +9,7 @@ from typing import Any
 
 from fw_nnp.core.errors import CheckpointMismatch, SpecError
 from fw_nnp.core.hashing import digest
-from fw_nnp.core.model_specs import AnyModelSpec, spec_of
+from fw_nnp.core.model_specs import AnyModelSpec, EveryModel, ModelSpec, spec_of
 from fw_nnp.core.parsing import parse
 from fw_nnp.core.registry import did_you_mean
 from fw_nnp.potentials.setfl import Setfl, read_setfl
@@ -21,6 +21,8 @@ from .kernel_cache import announce_compilation
 from .models import MODELS
 from .potential import Potential
 
+EARLIER: dict[type[EveryModel], dict[str, Any]] = {ModelSpec: {"n_embedded": 0}}
+"""What models had before there was a key for it."""
 UNITS = {"energy": "eV", "length": "Å", "stress": "eV/Å³, positive in tension"}
 
 
@@ -75,13 +77,15 @@ def load_model(path: Path, head: str = "") -> Potential:
     """
     content = _model_file(path)
     card = json.loads(content["card"])
-    spec = parse(spec_of(card["model"]["kind"]), card["model"], place=str(path))
+    kind = spec_of(card["model"]["kind"])
+    spec = parse(kind, EARLIER.get(kind, {}) | card["model"], place=str(path))
     baseline = None
     if spec.baseline is not None:
         baseline = read_setfl(spec.baseline, content["baseline"].encode("latin-1"))
     model = build(spec, card["elements"], 0, baseline)
+    empty = {name: value for name, value in model.state_dict().items() if value.numel() == 0}
     try:
-        model.load_state_dict(content["state"])
+        model.load_state_dict(empty | content["state"])
     except RuntimeError as error:
         raise CheckpointMismatch(
             f"the numbers do not fit the architecture: {error}", place=str(path)

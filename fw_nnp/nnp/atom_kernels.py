@@ -6,8 +6,9 @@ starts by going forward again.
 
 Layout: atoms are columns. A matrix with (l_max + 1)² n columns has the n atoms of the block side by
 side for each harmonic in turn. `weights` of a species and a member are, one after the other,
-contractions of pairs (2 N, Z K) and of cubes (Q, Z K), then weight (out, in) and bias (out,) of
-each layer; `turned` holds the same matrices transposed.
+contractions of pairs (2 N, Z K), of cubes (Q, Z K) and of embedded densities (E, Z K), strengths of
+these (E, 2), then weight (out, in) and bias (out,) of each layer; `turned` holds the same matrices
+transposed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .embedding_kernels import embed, embed_back
 from .invariant_kernels import (
     add_coupled,
     add_exchanged,
@@ -36,10 +38,11 @@ LANES = 8
 
 
 class Sizes(NamedTuple):
-    """N pairs and Q cubes of densities, their largest degrees, functions Z K, sizes of layers."""
+    """N pairs, Q cubes, E embedded densities, largest degrees, functions Z K, sizes of layers."""
 
     pairs: int
     cubic: int
+    embedded: int
     l_max: int
     l_cubic: int
     functions: int
@@ -66,7 +69,7 @@ class Room(NamedTuple):
 @serial
 def _room(sizes, kind):  # type: ignore[no-untyped-def]
     columns = (sizes.l_max + 1) ** 2 * BLOCK
-    densities = 2 * sizes.pairs + sizes.cubic
+    densities = 2 * sizes.pairs + sizes.cubic + sizes.embedded
     kept = (sizes.l_cubic + 1) ** 2
     cubed = (kept, max(sizes.cubic, 1) * BLOCK)
     signals = (sizes.layers.sum(), BLOCK)
@@ -145,9 +148,13 @@ def _forward(weights, turned, scales, sizes, triples, n, room):  # type: ignore[
             signals[row, j] -= scales[0, row]
     _divide_rows(signals, scales[1], n)
 
-    start = (2 * n_pairs + n_cubic) * functions
-    network(weights, turned, start, sizes.layers, n, signals, room.chain)
+    used = 2 * n_pairs + n_cubic
+    start = used * functions
+    layers = start + sizes.embedded * (functions + 2)
+    network(weights, turned, layers, sizes.layers, n, signals, room.chain)
     _divide_rows(room.chain, scales[1], n)
+    top = signals[len(signals) - 1]
+    embed(weights, start, sizes.embedded, room.moments, n, top, d[used:], s[used:])
 
     s[: 2 * n_pairs, : harmonics * n] = 0.0
     add_exchanged(room.chain, d, sizes, n, s)
@@ -170,9 +177,14 @@ def _backward(weights, turned, scales, sizes, triples, n, by_energies, room, out
     n_features = n_power + n_cubic
     both, start = 2 * n_pairs, 2 * n_pairs * functions
     of_pairs, of_cubic = matrix(out, 0, both, functions), matrix(out, start, n_cubic, functions)
+    used = both + n_cubic
+    first = used * functions
+    embed_back(
+        weights, first, sizes.embedded, room.moments, n, by_energies, hb, d[used:], s[used:], out
+    )
     # H = weightsᵀ slopes
     add_outer(s[:both], hb, harmonics * n, of_pairs)
-    add_outer(s[both:], hb, kept * n, of_cubic)
+    add_outer(s[both:used], hb, kept * n, of_cubic)
     by_s = s  # takes its place
     times(matrix(weights, 0, both, functions), hb, harmonics * n, by_s)
     times(matrix(weights, start, n_cubic, functions), hb, kept * n, by_s[both:])
@@ -189,11 +201,11 @@ def _backward(weights, turned, scales, sizes, triples, n, by_energies, room, out
             for j in range(n):
                 tangents[n_power + q, j] += 3.0 * by_x[lm, q * n + j] * t[lm, q * n + j]
     _divide_rows(tangents, scales[1], n)
-    start = (both + n_cubic) * functions
+    layers = first + sizes.embedded * (functions + 2)
     network_back(
         weights,
         turned,
-        start,
+        layers,
         sizes.layers,
         n,
         by_energies,
@@ -221,17 +233,20 @@ def _backward(weights, turned, scales, sizes, triples, n, by_energies, room, out
             for j in range(n):
                 by_d[both + q, lm * n + j] = by_cubed[lm, q * n + j]
     add_outer(by_d[:both], room.moments, harmonics * n, of_pairs)
-    add_outer(by_d[both:], room.moments, kept * n, of_cubic)
+    add_outer(by_d[both:used], room.moments, kept * n, of_cubic)
 
 
 @serial
 def _slopes_in_moments(turned, sizes, n, slopes, h):  # type: ignore[no-untyped-def]
     """H = weightsᵀ slopes."""
     both, functions = 2 * sizes.pairs, sizes.functions
+    used = both + sizes.cubic
     of_pairs = matrix(turned, 0, functions, both)
     of_cubic = matrix(turned, both * functions, functions, sizes.cubic)
+    of_embedded = matrix(turned, used * functions, functions, sizes.embedded)
     times(of_pairs, slopes[:both], (sizes.l_max + 1) ** 2 * n, h)
-    add_times(of_cubic, slopes[both:], (sizes.l_cubic + 1) ** 2 * n, h)
+    add_times(of_cubic, slopes[both:used], (sizes.l_cubic + 1) ** 2 * n, h)
+    add_times(of_embedded, slopes[used:], n, h)
 
 
 @serial

@@ -16,6 +16,8 @@ from .compiled import in_parts
 from .sphere import triples
 
 Array = NDArray[np.floating]
+CONTRACTIONS = 3
+"""Of radial functions: the first matrices of a species, in the order of `kernels`."""
 
 
 class Constants(NamedTuple):
@@ -44,7 +46,8 @@ def energies_and_slopes(
     Parameters
     ----------
     parameters
-        For each species its contractions of pairs and cubes, then weight and bias of each layer.
+        For each species its contractions of pairs, cubes and embedded densities, strengths of
+        these, then weight and bias of each layer.
     """
     energies, h = _AtomModel.apply(moments, species, constants, *parameters)
     return energies, h
@@ -115,6 +118,8 @@ def _shapes(sizes: kernels.Sizes) -> Iterator[tuple[int, ...]]:
     """Shapes of the parameters of one species and member, in the order of the kernels."""
     yield 2 * sizes.pairs, sizes.functions
     yield sizes.cubic, sizes.functions
+    yield sizes.embedded, sizes.functions
+    yield sizes.embedded, 2
     layers = sizes.layers.tolist()
     for a, b in pairwise(layers):
         yield b, a
@@ -126,10 +131,10 @@ def _pack(arrays: Sequence[Array], constants: Constants, n_species: int) -> tupl
     per_species = len(arrays) // n_species
     weights, turned = [], []
     for start in range(0, len(arrays), per_species):
-        pairs, cubic, *layers = arrays[start : start + per_species]
-        mine = [_contract(pairs, constants.conditioner), _contract(cubic, constants.conditioner)]
-        mine += layers
-        members = len(pairs)
+        own = arrays[start : start + per_species]
+        mine = [_contract(learned, constants.conditioner) for learned in own[:CONTRACTIONS]]
+        mine += own[CONTRACTIONS:]
+        members = len(mine[0])
         weights.append(np.concatenate([m.reshape(members, -1) for m in mine], axis=1))
         turned.append(np.concatenate([m.swapaxes(1, 2).reshape(members, -1) for m in mine], axis=1))
     return np.stack(weights), np.stack(turned)
@@ -149,4 +154,4 @@ def _unpack(by_species: Sequence[Array], constants: Constants) -> Iterator[Array
             size = shape[0] * shape[1]
             part = gradient[:, start : start + size].reshape(len(gradient), *shape)
             start += size
-            yield _contract(part, constants.conditioner.T) if index < 2 else part
+            yield _contract(part, constants.conditioner.T) if index < CONTRACTIONS else part

@@ -172,10 +172,9 @@ def _fill(committee: Moments, models: Sequence[Moments]) -> None:
     for model in models:
         # contractions are of the member's own orthonormal functions, which differ a little
         turn = model.conditioner @ torch.linalg.inv(shared)
-        for name, parameter in model.named_parameters():
-            if name.startswith("radial."):
-                blocks = parameter.unflatten(2, (len(model.elements), -1))
-                parameter.copy_((blocks @ turn).flatten(2))
+        for learned in model.contractions():
+            blocks = learned.unflatten(2, (len(model.elements), -1))
+            learned.copy_((blocks @ turn).flatten(2))
         rest = (model.reference - committee.reference).view(-1, len(model.elements))
         for index, symbol in enumerate(model.elements):
             outputs = _outputs(cast(nn.Sequential, model.network[symbol])[-1])

@@ -2,7 +2,8 @@
 
 The geometry fixes the moments M_klm = sum_j f_k(r_ij) S_lm(u_ij). Learned contractions turn them
 into densities, whose `invariants` do not change under rotation; one network per element maps them
-to the atomic energy. The cost grows with the number of neighbours, not of pairs of them.
+to the atomic energy, to which the `embedding` of scalar densities is added. The cost grows with the
+number of neighbours, not of pairs of them.
 
 Everything but the contractions and the network is constant under training, and forces are linear in
 H = dE/dM (see `linear_forces`): one ordinary backward pass trains on forces and stress.
@@ -23,6 +24,7 @@ from .atom_kernels import Sizes
 from .atom_model import Constants, energies_and_slopes
 from .batch import AtomBatch
 from .compiled import compiled
+from .embedding import Embedding, typical
 from .harmonics import ladder
 from .invariants import L_CUBIC, cubes, power_spectrum, power_spectrum_slopes
 from .network import Network
@@ -35,8 +37,9 @@ class Moments(Potential):
     """Density-trick potential for any number of elements; a committee of M members if asked for.
 
     Parameters are the contractions ``radial.SYMBOL.pairs`` (M, 2 n_radial, Z n_basis) and
-    ``radial.SYMBOL.cubic`` (M, n_cubic, Z n_basis), and ``network.SYMBOL.LAYER.weight`` and
-    ``.bias``. Members share the moments and nothing else.
+    ``radial.SYMBOL.cubic`` (M, n_cubic, Z n_basis), ``embedding.SYMBOL.densities``
+    (M, n_embedded, Z n_basis) and ``.strengths`` (M, n_embedded, 2), and
+    ``network.SYMBOL.LAYER.weight`` and ``.bias``. Members share the moments and nothing else.
     """
 
     spec: ModelSpec
@@ -51,13 +54,14 @@ class Moments(Potential):
         n_features = spec.n_radial * (spec.l_max + 1) + spec.n_cubic
         # later functions vary faster; starting with little of them starts with a smooth surface
         smooth = 1.0 / (1.0 + torch.arange(spec.n_basis)).repeat(len(elements))
-        self.radial, self.network = nn.ModuleDict(), nn.ModuleDict()
+        self.radial, self.embedding, self.network = (nn.ModuleDict() for _ in range(3))
         for symbol in elements:
             learned = nn.ParameterDict()
             for name, count in (("pairs", 2 * spec.n_radial), ("cubic", spec.n_cubic)):
                 start = torch.randn(spec.members, count, n_functions, generator=generator)
                 learned[name] = nn.Parameter(start * smooth)
             self.radial[symbol] = learned
+            self.embedding[symbol] = Embedding(spec.members, spec.n_embedded, smooth, generator)
             self.network[symbol] = Network(spec.members, [n_features, *spec.hidden], generator)
         shape = (len(elements), spec.members, n_features, 1)
         self.register_buffer("mean", torch.zeros(shape))
@@ -110,6 +114,7 @@ class Moments(Potential):
         sizes = Sizes(
             pairs=spec.n_radial,
             cubic=spec.n_cubic,
+            embedded=spec.n_embedded,
             l_max=spec.l_max,
             l_cubic=min(spec.l_max, L_CUBIC),
             functions=len(self.elements) * spec.n_basis,
@@ -118,18 +123,28 @@ class Moments(Potential):
         scales = np.stack([self.mean[..., 0].numpy(), self.deviation[..., 0].numpy()], axis=2)
         return Constants(sizes=sizes, conditioner=self.conditioner.numpy(), scales=scales)
 
+    def contractions(self) -> list[nn.Parameter]:
+        """All that are learned, (M, densities, Z K) each: `CONTRACTIONS` per element."""
+        return [learned for symbol in self.elements for learned in self._learned(symbol)]
+
+    def _learned(self, symbol: str) -> list[nn.Parameter]:
+        radial = cast(nn.ParameterDict, self.radial[symbol])
+        return [radial["pairs"], radial["cubic"], self._embedding(symbol).densities]
+
+    def _embedding(self, symbol: str) -> Embedding:
+        return cast(Embedding, self.embedding[symbol])
+
     def _of_species(self) -> list[Tensor]:
         """The parameters in the order that `atom_model` wants them in."""
-        found = []
+        found: list[Tensor] = []
         for symbol in self.elements:
-            learned = cast(nn.ParameterDict, self.radial[symbol])
-            found += [learned["pairs"], learned["cubic"]]
+            found += [*self._learned(symbol), self._embedding(symbol).strengths]
             for layer in cast(Network, self.network[symbol]).layers:
                 found += [layer.weight, layer.bias]
         return found
 
     def _of_element(self, species: int, moments: Tensor) -> tuple[Tensor, Tensor]:
-        pairs, cubic = self._contractions(species)
+        pairs, cubic, densities = self._contractions(species)
         a, b = self._densities(pairs, cubic, moments)
         power, (third, thirds) = power_spectrum(a), cubes(b)
         features = self._features(power, third)
@@ -144,8 +159,11 @@ class Moments(Potential):
         members = self.spec.members
         halves = by_a.flatten(1).unflatten(0, (2, members, -1)).transpose(0, 1).flatten(1, 2)
         cubed = by_b.flatten(1).unflatten(0, (members, -1))
-        h = torch.baddbmm(pairs.mT @ halves, cubic.mT, cubed)
-        return energies, h.unflatten(2, moments.shape[1:])
+        h = torch.baddbmm(pairs.mT @ halves, cubic.mT, cubed).unflatten(2, moments.shape[1:])
+        embedding = self._embedding(self.elements[species])
+        more, slopes = embedding.value_and_gradient(densities, moments[:, 0])
+        first, others = h.split([1, h.shape[2] - 1], 2)
+        return energies + more, torch.cat([first + slopes[:, :, None], others], 2)
 
     def _densities(self, pairs: Tensor, cubic: Tensor, moments: Tensor) -> tuple[Tensor, Tensor]:
         """Both halves of all pairs (2 M n_radial, ...), and those to be cubed (M n_cubic, ...)."""
@@ -161,19 +179,21 @@ class Moments(Potential):
         parts = [part.unflatten(0, (self.spec.members, -1)) for part in (power, third)]
         return torch.cat(parts, dim=1)
 
-    def _contractions(self, species: int) -> tuple[Tensor, Tensor]:
+    def _contractions(self, species: int) -> tuple[Tensor, Tensor, Tensor]:
         """(M, densities, Z K) each: learned contractions of orthonormal radial functions."""
-        learned = cast(nn.ParameterDict, self.radial[self.elements[species]])
         n = len(self.elements)
-        pairs, cubic = (
-            (learned[name].unflatten(2, (n, -1)) @ self.conditioner).flatten(2)
-            for name in ("pairs", "cubic")
+        pairs, cubic, densities = (
+            (learned.unflatten(2, (n, -1)) @ self.conditioner).flatten(2)
+            for learned in self._learned(self.elements[species])
         )
-        return pairs, cubic
+        return pairs, cubic, densities
 
     @torch.no_grad()
     def adapt(self, batch: AtomBatch) -> None:
-        """Orthonormal radial functions over the pairs of `batch`, standardised features."""
+        """Orthonormal radial functions over the pairs of `batch`, standardised features.
+
+        Embedded densities get a root mean square of one.
+        """
         distances = batch.vectors.norm(dim=1).double()[None]
         values, _ = radial_functions(distances, self.cutoff, self.spec.n_basis)
         gram = values[0] @ values[0].T / batch.n_atoms
@@ -183,7 +203,10 @@ class Moments(Potential):
         for species in range(len(self.elements)):
             mine = moments[:, :, batch.species == species]
             if mine.shape[2]:
-                a, b = self._densities(*self._contractions(species), mine)
+                pairs, cubic, densities = self._contractions(species)
+                embedding = self._embedding(self.elements[species])
+                embedding.densities.div_(typical(densities @ mine[:, 0]))
+                a, b = self._densities(pairs, cubic, mine)
                 features = self._features(power_spectrum(a), cubes(b)[0])
                 self.mean[species] = features.mean(2, keepdim=True)
                 spread = features.std(2, correction=0, keepdim=True)

@@ -47,6 +47,16 @@ class Documents(Protocol):
             A document does not pass the validator, or breaks a unique index.
         """
 
+    def add_rows(
+        self,
+        collection: str,
+        ids: Sequence[str],
+        rows: Sequence[bytes],
+        *,
+        join: Mapping[str, str],
+    ) -> list[str]:
+        """As `add`, of documents in BSON whose list fields hold the values of `join` already."""
+
     def join(self, collection: str, ids: Sequence[str], join: Mapping[str, str]) -> None:
         """Add values to list fields of the documents `ids`; those that are absent stay so."""
 

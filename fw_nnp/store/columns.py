@@ -48,7 +48,8 @@ class Table:
 
     def _bytes(self, name: str) -> Bytes:
         _, start, size = self.places[name]
-        return np.ascontiguousarray(self.rows[:, start : start + size])
+        # Of one row a slice would pass for contiguous, with strides that torch refuses.
+        return self.rows[:, start : start + size].copy()
 
     def numbers(self, name: str) -> NDArray[Any]:
         """(B,) numbers, flags, or times in ms."""
@@ -90,7 +91,7 @@ def tables(batch: bytes) -> Iterator[Table]:
         else:
             rows = buffer[chosen[:, None] + np.arange(size)]
         while len(rows):
-            places, frame = _layout(rows[0].tobytes())
+            places, frame = layout(rows[0].tobytes())
             same = (rows[:, frame] == rows[0, frame]).all(axis=1)
             yield Table(rows=rows if same.all() else rows[same], places=places)
             rows = rows[~same]
@@ -105,7 +106,7 @@ def _extents(batch: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.array(starts), np.diff([*starts, position])
 
 
-def _layout(document: bytes) -> tuple[dict[str, tuple[int, int, int]], NDArray[np.int64]]:
+def layout(document: bytes) -> tuple[dict[str, tuple[int, int, int]], NDArray[np.int64]]:
     """Places of the values, and the bytes that are no values: names, types and sizes."""
     places: dict[str, tuple[int, int, int]] = {}
     _walk(document, 0, "", places)

@@ -25,6 +25,10 @@ RULES = ("trajectory", "near_duplicates", "random")
 SLICE = 10_000  # label ids in one document of `members`
 
 
+class Overtaken(StoreError):
+    """Another writer made the version that this one should have been."""
+
+
 class Datasets(Labels):
     """Dataset versions: frozen, listed, compared, carried on."""
 
@@ -37,11 +41,22 @@ class Datasets(Labels):
         theories: Sequence[str],
         split: Mapping[str, Sequence[str]],
         recipe: Mapping[str, Any] | None = None,
+        after: int | None = None,
     ) -> str:
         """Freeze label ids and their split as a version of `series`; returns its id ``set-...``.
 
         The same ids and split are the same version, whoever asks; anything else is the next
         one. The members are written first: killed in between, the same call completes it.
+
+        Parameters
+        ----------
+        after
+            Number of the version that it must follow, 0 for none; left out: any.
+
+        Raises
+        ------
+        Overtaken
+            Another writer made the version after that one.
         """
         lists = {part: sorted(split.get(part, ())) for part in PARTS}
         id_ = dataset_id(theories, lists)
@@ -52,10 +67,20 @@ class Datasets(Labels):
                     place=f"dataset {series}",
                     remedy=f"use {twin['name']}: a version is known by its content",
                 )
+        if not self._documents.count("datasets", {"_id": id_}):
+            self._following(series, after)  # before the members: nothing is left then
         self._documents.add("members", member_documents(id_, lists))
         while not self._documents.count("datasets", {"_id": id_}):
-            self._add_version(id_, series, theories, lists, recipe or {})
+            before = self._following(series, after)
+            self._add_version(id_, series, theories, lists, recipe or {}, before)
         return id_
+
+    def _following(self, series: str, after: int | None) -> list[Document]:
+        """The versions before the next one."""
+        before = self.versions(series)
+        if after is not None and len(before) > after:
+            raise Overtaken("another writer made the next version", place=f"dataset {series}")
+        return before
 
     def _add_version(
         self,
@@ -64,9 +89,9 @@ class Datasets(Labels):
         theories: Sequence[str],
         lists: Mapping[str, Sequence[str]],
         recipe: Mapping[str, Any],
+        before: Sequence[Document],
     ) -> None:
         """Write the record as the next version; another writer may be faster: then look again."""
-        before = self.versions(series)
         version = 1 + max((d["version"] for d in before), default=0)
         document: Document = {
             "_id": id_,
@@ -101,7 +126,8 @@ class Datasets(Labels):
         """Freeze the labels that match; returns the id of the version.
 
         Labels and groups of the version before stay in their part, so that a later version
-        never trains on what an earlier one was tested on.
+        never trains on what an earlier one was tested on. Where another writer makes a version
+        meanwhile, everything is looked at again: theirs is then the version before.
 
         Parameters
         ----------
@@ -115,6 +141,35 @@ class Datasets(Labels):
         SpecError
             Nothing matches, or two levels of theory do.
         """
+        unknown = sorted({*split_by} - {*RULES})
+        if unknown or not split_by:
+            raise SpecError(
+                f"'{''.join(unknown[:1])}' is no rule for a split",
+                place="--split",
+                remedy=f"rules: {', '.join(RULES)}; several with commas",
+            )
+        recipe = {
+            "query": query,
+            "split_by": list(split_by),
+            "fractions": list(fractions),
+            "seed": seed,
+        }
+        while True:
+            before = self.versions(series)  # first, so that the labels of the last are found
+            found, theories = self._found(series, filter_, mixed=mixed)
+            known = self._part_of(before[-1]["_id"]) if before else {}
+            split = _deal(found, self._groups(found, split_by), known, fractions, seed)
+            try:
+                return self.freeze_dataset(
+                    series, theories=theories, split=split, recipe=recipe, after=len(before)
+                )
+            except Overtaken:
+                continue
+
+    def _found(
+        self, series: str, filter_: Mapping[str, Any], *, mixed: bool
+    ) -> tuple[list[Document], list[str]]:
+        """The labels that match, by their ids, and their levels of theory."""
         found = sorted(
             self.label_documents(
                 filter_, fields=["theory", "trajectory", "configuration", "phase"]
@@ -130,26 +185,7 @@ class Datasets(Labels):
                 place=f"dataset {series}",
                 remedy="choose one with theory=... in the query, or ask for --mixed",
             )
-        unknown = sorted({*split_by} - {*RULES})
-        if unknown or not split_by:
-            raise SpecError(
-                f"'{''.join(unknown[:1])}' is no rule for a split",
-                place="--split",
-                remedy=f"rules: {', '.join(RULES)}; several with commas",
-            )
-        groups = self._groups(found, split_by)
-        parts = _deal(found, groups, self._earlier_parts(series), fractions, seed)
-        return self.freeze_dataset(
-            series,
-            theories=theories,
-            split=parts,
-            recipe={
-                "query": query,
-                "split_by": list(split_by),
-                "fractions": list(fractions),
-                "seed": seed,
-            },
-        )
+        return found, theories
 
     def _groups(self, found: Sequence[Document], split_by: Sequence[str]) -> list[str]:
         """The group of each label; groups are never cut."""
@@ -164,11 +200,6 @@ class Datasets(Labels):
 
     def _cells(self, configuration_ids: Sequence[str]) -> list[Configuration]:
         return [frame.configuration for frame in self.frames_of(configuration_ids)]
-
-    def _earlier_parts(self, series: str) -> dict[str, str]:
-        """Label -> part in the version before."""
-        before = self.versions(series)
-        return self._part_of(before[-1]["_id"]) if before else {}
 
     # ------------------------------------------------------------ looking
 

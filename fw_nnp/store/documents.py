@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from ase.data import chemical_symbols
 from ase.formula import Formula
+from bson.int64 import Int64
 
 from fw_nnp.core.blocks import Block
 from fw_nnp.core.codec import pack, unpack
@@ -35,7 +36,7 @@ def now() -> datetime:
 
 
 @lru_cache(maxsize=10_000)
-def _composition(numbers: bytes) -> tuple[list[str], str, str]:
+def composition(numbers: bytes) -> tuple[list[str], str, str]:
     """Elements, their system and the formula of atomic numbers."""
     symbols = [chemical_symbols[number] for number in numbers]
     elements = sorted(set(symbols))
@@ -68,7 +69,7 @@ def frame_document(frame: Frame) -> Document:
 
 
 def _scalars(numbers: bytes, volume: float) -> Document:
-    elements, system, formula = _composition(numbers)
+    elements, system, formula = composition(numbers)
     return {
         "elements": elements,
         "system": system,
@@ -104,81 +105,70 @@ def frame_of(document: Mapping[str, Any]) -> Frame:
 # ---------------------------------------------------------------- labels
 
 
-def block_documents(
-    block: Block, code: str, frames: Sequence[Mapping[str, Any]]
-) -> Iterator[tuple[Document, Document]]:
-    """(configuration, label) documents of the rows of a block.
+def row_documents(
+    block: Block, i: int, code: str, frame: Mapping[str, Any]
+) -> tuple[Document, Document]:
+    """(configuration, label) documents of row `i` of a block.
 
     Parameters
     ----------
     code
-        Of the level of theory, the same in all rows.
-    frames
-        Per row what a block does not know: ``sampler``, ``temperature``, ``step``, ``time`` and
+        Of the level of theory.
+    frame
+        What a block does not know: ``sampler``, ``temperature`` (K), ``step``, ``time`` (fs) and
         the ``provenance`` of the label.
     """
-    n, time = block.n_atoms, now()
-    volumes, energies = block.volumes.tolist(), block.energies.tolist()
-    pbc, shape = block.pbc.tolist(), [n, 3]
-    numbers, cells = _rows(block.numbers), _rows(block.cells)
-    positions = _rows(block.positions)
-    optional: list[dict[str, Any]] = [{} for _ in range(len(block))]
+    n, energy = block.n_atoms, float(block.energies[i])
+    numbers = block.numbers[i].tobytes()
+    common = {
+        "schema": SCHEMA,
+        **_scalars(numbers, float(block.volumes[i])),
+        "phase": block.phases[i],
+        "sampler": frame["sampler"],
+        "trajectory": block.trajectories[i],
+        "temperature": float(frame["temperature"]),
+        "created": now(),
+    }
+    geometry = {
+        "cell": pack(block.cells[i]),
+        "positions": pack(block.positions[i]),
+        "numbers": numbers,
+        "pbc": block.pbc[i].tolist(),
+    }
+    configuration = {
+        "_id": block.configuration_ids[i],
+        **common,
+        "step": Int64(frame["step"]),
+        "time": float(frame["time"]),
+        **geometry,
+    }
+    label = {
+        "_id": block.label_ids[i],
+        "configuration": block.configuration_ids[i],
+        "theory": block.theory_ids[i],
+        "code": code,
+        **common,
+        "energy_per_atom": energy / n,
+        "corrections": len(frame["provenance"].get("corrections", ())),
+        "energy": energy,
+    }
     if block.forces is not None:
-        largest = _largest(block.forces).tolist()
-        for entry, data, force in zip(optional, _rows(block.forces), largest, strict=True):
-            entry |= {"max_force": force, "forces": {"shape": shape, "data": data}}
+        label["max_force"] = float(largest_force(block.forces[i]))
+        label["forces"] = pack(block.forces[i])
     if block.stress is not None:
-        pressures = (-np.trace(block.stress, axis1=1, axis2=2) / 3 / GPA).tolist()
-        for entry, data, pressure in zip(optional, _rows(block.stress), pressures, strict=True):
-            entry |= {"pressure": pressure, "stress": {"shape": [3, 3], "data": data}}
-    for i, frame in enumerate(frames):
-        geometry = {
-            "cell": {"shape": [3, 3], "data": cells[i]},
-            "positions": {"shape": shape, "data": positions[i]},
-            "numbers": numbers[i],
-            "pbc": pbc[i],
-        }
-        common = {
-            "schema": SCHEMA,
-            **_scalars(numbers[i], volumes[i]),
-            "phase": block.phases[i],
-            "sampler": frame["sampler"],
-            "trajectory": block.trajectories[i],
-            "temperature": frame["temperature"],
-            "created": time,
-        }
-        configuration = {
-            "_id": block.configuration_ids[i],
-            **common,
-            "step": frame["step"],
-            "time": frame["time"],
-            **geometry,
-        }
-        label = {
-            "_id": block.label_ids[i],
-            "configuration": block.configuration_ids[i],
-            "theory": block.theory_ids[i],
-            "code": code,
-            **common,
-            "energy_per_atom": energies[i] / n,
-            "corrections": len(frame["provenance"].get("corrections", ())),
-            "energy": energies[i],
-            **optional[i],
-            **geometry,
-            "provenance": dict(frame["provenance"]),
-        }
-        yield configuration, label
+        label["pressure"] = float(pressure(block.stress[i]))
+        label["stress"] = pack(block.stress[i])
+    return configuration, label | geometry | {"provenance": dict(frame["provenance"])}
 
 
-def _rows(values: Any) -> list[bytes]:
-    """The bytes of each row."""
-    data, size = values.tobytes(), values[0].nbytes
-    return [data[start : start + size] for start in range(0, len(data), size)]
+def largest_force(forces: FloatArray) -> FloatArray:
+    """(...) largest force on an atom, of (..., N, 3)."""
+    return np.asarray(np.sqrt(np.einsum("...nc,...nc->...n", forces, forces).max(axis=-1)))
 
 
-def _largest(forces: FloatArray) -> FloatArray:
-    """(B,) largest force on an atom."""
-    return np.asarray(np.sqrt(np.einsum("bnc,bnc->bn", forces, forces).max(axis=1)))
+def pressure(stress: FloatArray) -> FloatArray:
+    """(...) GPa, of (..., 3, 3) eV/Å³."""
+    return np.asarray(-np.trace(stress, axis1=-2, axis2=-1) / 3 / GPA)
 
 
 def label_of(document: Mapping[str, Any]) -> Label:

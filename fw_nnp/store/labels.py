@@ -25,7 +25,6 @@ from fw_nnp.core.units import GPA
 from .base import Document
 from .columns import Table, tables
 from .documents import (
-    block_documents,
     frame_document,
     frame_of,
     label_of,
@@ -33,6 +32,7 @@ from .documents import (
     theory_document,
 )
 from .query import Filter, parse_query, with_indexes
+from .rows import Rows, block_rows, decoded
 from .schema import PHASES
 from .shelf import BATCH, Shelf, batches
 
@@ -40,6 +40,7 @@ from .shelf import BATCH, Shelf, batches
 ENERGY_TOLERANCE = 1e-4  # eV/atom
 FORCE_TOLERANCE = 5e-3  # eV/Å
 STRESS_TOLERANCE = 0.1  # GPa
+_CONNECTIONS = 4  # writing at once: the server does most of the work, one thread for each
 _COLUMNS = (
     "configuration", "theory", "trajectory", "phase", "energy",
     "forces", "stress", "cell", "positions", "numbers", "pbc",
@@ -117,12 +118,9 @@ class Labels(Shelf):
         stream = iter(items)
         join = {"campaign": campaign, "purpose": purpose}
         while batch := list(islice(stream, BATCH)):
-            documents = [
-                label
-                for block, frames in _blocks(batch)
-                for _, label in block_documents(block, self._code(block), frames)
-            ]
-            new += self._keep_labels(documents, join, conflicts)
+            for block, frames in _blocks(batch):
+                for _, labels in block_rows(block, self._code(block), frames, _lists(join)):
+                    new += self._keep_labels(labels, join, conflicts)
         conflicts.refuse()
         return new
 
@@ -137,7 +135,8 @@ class Labels(Shelf):
     ) -> int:
         """Keep whole blocks, configurations and labels; returns how many labels were new.
 
-        While the server writes one batch, the next one is made ready.
+        While the server writes some pieces, each on a connection and a processor of its own,
+        the next one is made ready.
 
         Raises
         ------
@@ -154,38 +153,37 @@ class Labels(Shelf):
         join = {"campaign": campaign, "purpose": purpose}
         new, conflicts = 0, Conflicts()
         writing: list[Future[int]] = []
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(_CONNECTIONS) as pool:
             for block in blocks:
-                documents = block_documents(block, self._code(block), [frame] * len(block))
-                while batch := list(islice(documents, BATCH)):
-                    if len(writing) == 2:
+                frames = [frame] * len(block)
+                for both in block_rows(block, self._code(block), frames, _lists(join)):
+                    if len(writing) == _CONNECTIONS:
                         new += writing.pop(0).result()
-                    writing.append(pool.submit(self._keep, batch, join, conflicts))
+                    writing.append(pool.submit(self._keep, *both, join, conflicts))
             new += sum(future.result() for future in writing)
         conflicts.refuse()
         return new
 
     def _keep(
-        self,
-        pairs: Sequence[tuple[Document, Document]],
-        join: Mapping[str, str],
-        conflicts: Conflicts,
+        self, configurations: Rows, labels: Rows, join: Mapping[str, str], conflicts: Conflicts
     ) -> int:
         """Configurations first, so that no label is ever without one."""
-        configurations = [configuration for configuration, _ in pairs]
-        self._documents.add("configurations", configurations, join={"campaign": join["campaign"]})
-        return self._keep_labels([label for _, label in pairs], join, conflicts)
-
-    def _keep_labels(
-        self, documents: Sequence[Document], join: Mapping[str, str], conflicts: Conflicts
-    ) -> int:
-        """Add what is new and compare the rest with what is there, twins within the batch too."""
-        first = {document["_id"]: document for document in reversed(documents)}
-        new = set(self._documents.add("labels", first.values(), join=join))
-        fresh = [d is first[d["_id"]] and d["_id"] in new for d in documents]
-        self._compare(
-            [d for d, is_new in zip(documents, fresh, strict=True) if not is_new], conflicts
+        self._documents.add_rows(
+            "configurations",
+            configurations.ids,
+            configurations.data,
+            join={"campaign": join["campaign"]},
         )
+        return self._keep_labels(labels, join, conflicts)
+
+    def _keep_labels(self, rows: Rows, join: Mapping[str, str], conflicts: Conflicts) -> int:
+        """Add what is new and compare the rest with what is there, twins within the rows too."""
+        first = {id_: i for i, id_ in reversed([*enumerate(rows.ids)])}
+        data = [rows.data[i] for i in first.values()]
+        new = set(self._documents.add_rows("labels", [*first], data, join=join))
+        rest = [i for i, id_ in enumerate(rows.ids) if first[id_] != i or id_ not in new]
+        second = decoded(b"".join(rows.data[i] for i in rest))
+        self._compare([{k: v for k, v in d.items() if k not in join} for d in second], conflicts)
         return len(new)
 
     def _code(self, block: Block) -> str:
@@ -297,6 +295,10 @@ class Conflicts:
                 remedy="compare it with the first in the collection 'conflicts'; "
                 "all other labels are kept",
             )
+
+
+def _lists(join: Mapping[str, str]) -> dict[str, list[str]]:
+    return {name: [value] for name, value in join.items()}
 
 
 def _blocks(pairs: Sequence[tuple[Frame, Label]]) -> Iterator[tuple[Block, list[dict[str, Any]]]]:

@@ -8,10 +8,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import bson
+
 from fw_nnp.core.errors import NotFound, StoreError
 
 from .base import Document
 from .query import matches
+from .rows import decoded
 from .schema import COLLECTIONS
 
 
@@ -44,6 +47,16 @@ class MemoryDocuments:
                 self.join(collection, [document["_id"]], join or {})
         return new
 
+    def add_rows(
+        self,
+        collection: str,
+        ids: Sequence[str],
+        rows: Sequence[bytes],
+        *,
+        join: Mapping[str, str],
+    ) -> list[str]:
+        return self.add(collection, decoded(b"".join(rows)), join=join)
+
     def join(self, collection: str, ids: Sequence[str], join: Mapping[str, str]) -> None:
         kept = self._collections[collection]
         with self._lock:
@@ -75,17 +88,11 @@ class MemoryDocuments:
         *,
         fields: Sequence[str] | None = None,
     ) -> Iterator[bytes]:
-        import bson
-
         for document in self.find(collection, filter_, fields=fields):
             yield bson.encode(document)
 
     def add_raw(self, collection: str, data: bytes) -> int:
-        import bson
-        from bson.codec_options import CodecOptions
-
-        options: CodecOptions[Document] = CodecOptions(tz_aware=True)
-        documents = bson.decode_all(data, options)
+        documents = decoded(data)
         for document in documents:
             self._collections[collection][document["_id"]] = document
         return len(documents)

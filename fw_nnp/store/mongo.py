@@ -74,14 +74,44 @@ class MongoDocuments:
         lists = {key: [value] for key, value in (join or {}).items()}
         stream = iter(documents)
         while batch := [{**document, **lists} for document in islice(stream, SLICE)]:
-            # Insert and see what was there: nearly always everything is new, or nothing.
-            known = self._insert(collection, batch)
-            new += [document["_id"] for document in batch if document["_id"] not in known]
-            if known and join:
-                self.join(collection, sorted(known), join)
+            ids = [document["_id"] for document in batch]
+            new += self._insert(collection, ids, batch, join or {})
         return new
 
-    def _insert(self, collection: str, batch: Sequence[Document]) -> set[str]:
+    def add_rows(
+        self,
+        collection: str,
+        ids: Sequence[str],
+        rows: Sequence[bytes],
+        *,
+        join: Mapping[str, str],
+    ) -> list[str]:
+        new: list[str] = []
+        for start in range(0, len(ids), SLICE):
+            batch = [RawBSONDocument(row) for row in rows[start : start + SLICE]]
+            new += self._insert(collection, ids[start : start + SLICE], batch, join)
+        return new
+
+    def _insert(
+        self,
+        collection: str,
+        ids: Sequence[str],
+        batch: Sequence[Document] | Sequence[RawBSONDocument],
+        join: Mapping[str, str],
+    ) -> list[str]:
+        """Insert what is new and join what was there; returns the ids that were new."""
+        # Insert and see what was there: nearly always everything is new, or nothing.
+        known = self._try_insert(collection, ids, batch)
+        if known and join:
+            self.join(collection, sorted(known), join)
+        return [id_ for id_ in ids if id_ not in known]
+
+    def _try_insert(
+        self,
+        collection: str,
+        ids: Sequence[str],
+        batch: Sequence[Document] | Sequence[RawBSONDocument],
+    ) -> set[str]:
         """Insert what is new; returns the ids that were there."""
         try:
             self._database[collection].insert_many(batch, ordered=False)
@@ -89,8 +119,8 @@ class MongoDocuments:
             errors = error.details["writeErrors"]
             for one in errors:
                 if one["code"] != _DUPLICATE or one.get("keyPattern") != {"_id": 1}:
-                    raise _refused(collection, batch[one["index"]]["_id"], one) from None
-            return {batch[one["index"]]["_id"] for one in errors}
+                    raise _refused(collection, ids[one["index"]], one) from None
+            return {ids[one["index"]] for one in errors}
         return set()
 
     def join(self, collection: str, ids: Sequence[str], join: Mapping[str, str]) -> None:

@@ -18,6 +18,7 @@ from fw_nnp.nnp.artefact import build
 from fw_nnp.nnp.batch import join
 from fw_nnp.nnp.data import read_configuration
 from fw_nnp.nnp.models import MODELS
+from fw_nnp.nnp.potential import Potential
 from fw_nnp.potentials.setfl import Setfl, read_setfl
 
 from .plug_in import PairPotential
@@ -91,11 +92,29 @@ def model(request):
     sample = [read_configuration(model, random_cell(seed), torch.float64)[0] for seed in range(8)]
     model.adapt(join(sample))
     model.reference.copy_(torch.tensor([-3.0, -5.0]))
-    with torch.no_grad():  # an untrained last layer is small; these surfaces are to be steep
-        for name, parameter in model.named_parameters():
-            if name.endswith("weight") and parameter.shape[-2] == 1:
-                parameter *= 50.0
-    return model.eval()
+    return steep(model).eval()
+
+
+@torch.no_grad()
+def steep(model: Potential) -> Potential:
+    """Let terms that start small count: an untrained last layer, strengths of densities."""
+    generator = torch.Generator().manual_seed(2)
+    for name, parameter in model.named_parameters():
+        if name.endswith("weight") and parameter.shape[-2] == 1:
+            parameter *= 50.0
+        if name.endswith("strengths"):
+            parameter.normal_(generator=generator)
+    return model
+
+
+@torch.no_grad()
+def silent(model: Potential) -> Potential:
+    """Leave only the fixed terms of a model."""
+    for symbol in model.elements:
+        for parameter in model.network[symbol][-1].parameters():
+            parameter.zero_()
+        model.embedding[symbol].strengths.zero_()
+    return model
 
 
 def emt_cells(count: int, seed: int = 0) -> list[LabelledConfiguration]:

@@ -25,7 +25,7 @@ from fw_nnp.nnp.pair_sums import forces_and_virials
 from fw_nnp.potentials import make_potential
 from fw_nnp.potentials.setfl import find_baseline, read_setfl
 
-from .conftest import SMALL, eam_file, eam_tables, random_cell
+from .conftest import SMALL, eam_file, eam_tables, random_cell, silent
 from .test_physics import changed
 
 
@@ -155,11 +155,7 @@ def corrected(folder, spec, tmp_path_factory):
 def test_a_network_that_says_nothing_leaves_the_baseline(folder, spec, tmp_path):
     """The file of the potential is not needed any more."""
     named, tables = find_baseline(spec, folder, None)
-    model = build(named, ["Al", "Ni"], 0, tables)
-    with torch.no_grad():
-        for symbol in model.elements:
-            for parameter in model.network[symbol][-1].parameters():
-                parameter.zero_()
+    model = silent(build(named, ["Al", "Ni"], 0, tables))
     save_model(tmp_path / "model.pt", model, {})
     cell = random_cell(0)
     energy, forces, stress = alone(tables, cell)
@@ -178,10 +174,7 @@ def test_a_network_that_says_nothing_leaves_the_baseline(folder, spec, tmp_path)
 def test_a_baseline_that_reaches_further_than_the_network(folder, spec):
     short = spec.model_copy(update={"cutoff": 3.0})
     tables = read_setfl(spec.baseline, eam_file())
-    model = build(short, ["Al", "Ni"], 0, tables)
-    with torch.no_grad():
-        model.network["Al"][-1].weight.zero_()
-        model.network["Ni"][-1].weight.zero_()
+    model = silent(build(short, ["Al", "Ni"], 0, tables))
     cell = random_cell(0)
     (label,) = predict(model, [cell])
     assert label.energy == pytest.approx(alone(tables, cell)[0], abs=1e-10)
@@ -274,9 +267,7 @@ def test_dynamics_in_lammps_are_those_of_its_own_pair_style(programs, tmp_path, 
     baseline = BaselineSpec(style="eam/fs", file="Al_mm.eam.fs")
     bare = ModelSpec(baseline=baseline, repulsion=False, **SMALL)
     named, tables = find_baseline(bare, tmp_path, folder)
-    model = build(named, ["Al"], 0, tables)
-    with torch.no_grad():
-        model.network["Al"][-1].weight.zero_()
+    model = silent(build(named, ["Al"], 0, tables))
     save_model(tmp_path / "model.pt", model, {})
     ours = "pair_style fw_nnp model.pt double\npair_coeff * * Al"
     theirs = f'pair_style eam/fs\npair_coeff * * "{folder}/Al_mm.eam.fs" Al'

@@ -15,6 +15,8 @@ from fw_nnp.nnp.lammps_input import Lines, parts, read_pair_style, words_of
 from fw_nnp.nnp.lammps_run import open_lammps, run_lammps
 from fw_nnp.potentials.lammps_files import read_dump
 
+from .conftest import steep
+
 pytestmark = pytest.mark.engines
 
 VIRIAL = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
@@ -162,7 +164,7 @@ def test_a_slab_has_a_free_surface(fitted, tmp_path):
 
 def test_two_elements_and_a_second_potential(tmp_path, small_spec):
     """Types map to elements in the order of pair_coeff; clear, and another model."""
-    model = build(small_spec, ["Al", "Ni"], 3).double()
+    model = steep(build(small_spec, ["Al", "Ni"], 3).double())
     save_model(tmp_path / "two.pt", model, {})
     text = """
 units metal

@@ -20,7 +20,7 @@ from fw_nnp.nnp.batch import join
 from fw_nnp.nnp.compiled import plain_torch
 from fw_nnp.nnp.data import read_configuration
 
-from .conftest import SMALL, random_cell
+from .conftest import SMALL, random_cell, steep
 
 PERIODICITIES = [(True, True, True), (True, True, False), (False, False, False)]
 
@@ -178,10 +178,13 @@ def test_energy_is_smooth_where_a_neighbour_crosses_the_cutoff(model):
     assert derivative(model.cutoff - 0.3) > 1e-6
 
 
-@pytest.mark.parametrize("keys", [{}, {"n_cubic": 0, "members": 2}, {"hidden": [7], "l_max": 0}])
+@pytest.mark.parametrize(
+    "keys",
+    [{}, {"n_cubic": 0, "members": 2}, {"hidden": [7], "l_max": 0, "n_embedded": 0}],
+)
 def test_compiled_kernels_equal_plain_torch(keys):
     """Moments, forces, virials and what training takes from them, by both ways."""
-    model = build(ModelSpec(**{**SMALL, **keys}), ["Al", "Ni"], 3).double()
+    model = steep(build(ModelSpec(**{**SMALL, **keys}), ["Al", "Ni"], 3).double())
     cells = [random_cell(seed, n=1 + 2 * seed, pbc=PERIODICITIES[seed % 3]) for seed in range(4)]
     batch = join([read_configuration(model, c, torch.float64)[0] for c in cells])
     results = []

@@ -82,7 +82,7 @@ def spec_with(stage, model=None):
 def test_the_preset_of_the_paper_is_plain_keys():
     stage = spec_with({"preset": "paper"})
     assert stage.preset is None
-    assert stage.freeze == ["radial.*", "network.*.0.*", "network.*.2.*"]
+    assert stage.freeze == ["radial.*", "embedding.*", "network.*.0.*", "network.*.2.*"]
     assert stage.learning_rate == 1e-4
     assert stage.weights.model_dump(include={"energy", "forces", "stress"}) == {
         "energy": 0.2,

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import bson
 import numpy as np
 import pytest
+import torch
 from stores import DFT, block
 
 from fw_nnp.core.blocks import Block, blocks_of
 from fw_nnp.core.errors import LabelConflict, SpecError, StoreError
 from fw_nnp.core.records import Frame
 from fw_nnp.store.columns import tables
+from fw_nnp.store.documents import row_documents
+from fw_nnp.store.rows import LARGEST, block_rows, decoded
 
 
 def same(one, two) -> bool:
@@ -74,6 +80,61 @@ def test_a_block_and_single_labels_make_the_same_documents(store):
     pairs = [(frame, item.label) for frame, item in zip(frames, items, strict=True)]
     store.add_labels(pairs, campaign="a", purpose="training")
     assert store.add_blocks([made], campaign="a", purpose="training", sampler="made") == 0
+
+
+def test_documents_made_together_are_those_made_one_by_one():
+    """Phases, formulas, periodicity, provenance and lengths of texts differ from row to row."""
+    n = 30
+    made = block(n)
+    made = replace(
+        made,
+        numbers=np.where(np.arange(n)[:, None] % 4 == [0, 1, 2, 9], 28, 13).astype(np.uint8),
+        pbc=np.arange(n)[:, None] % 2 == [0, 1, 0],
+        trajectories=[("trj-", "Å", "")[i % 3] * (i % 5) for i in range(n)],
+    )
+    frames = [
+        {
+            "sampler": ("md", "rattle")[i % 2],
+            "temperature": 100 * i,
+            "step": 3**i,
+            "time": i / 3,
+            "provenance": {"file": "x" * i} | ({"corrections": ["a"] * i} if i % 3 else {}),
+        }
+        for i in range(n)
+    ]
+    lists = {"campaign": ["a"], "purpose": ["training"]}
+    for one in (made, replace(made, forces=None), replace(made, stress=None)):
+        plain = {}
+        for i in range(n):
+            configuration, label = row_documents(one, i, "espresso", frames[i])
+            plain[configuration["_id"]] = configuration | {"campaign": ["a"]}
+            plain[label["_id"]] = label | lists
+        seen = set()
+        for pair in block_rows(one, "espresso", frames, lists):
+            for rows in pair:
+                for id_, document in zip(rows.ids, decoded(b"".join(rows.data)), strict=True):
+                    assert document.pop("created") - plain[id_].pop("created") < timedelta(hours=1)
+                    assert document == plain[id_]
+                    assert document["_id"] == id_
+                    seen.add(id_)
+        assert seen == plain.keys()
+
+
+def test_large_cells_are_made_in_small_pieces():
+    frame = {"sampler": "md", "temperature": 0, "step": 0, "time": 0, "provenance": {}}
+    made = block(5, n_atoms=100_000)
+    pieces = [labels for _, labels in block_rows(made, "espresso", [frame] * 5, {})]
+    assert sum(len(piece.ids) for piece in pieces) == 5
+    assert max(sum(map(len, piece.data)) for piece in pieces) < 2 * LARGEST
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_few_labels_become_tensors_too(store, n):
+    store.add_blocks([block(n, n_atoms=3)], campaign="a", purpose="training", sampler="made")
+    for found in store.blocks({}):
+        for array in (found.positions, found.cells, found.forces, found.stress, found.energies):
+            assert array.strides == np.zeros(array.shape).strides
+            assert torch.from_numpy(array).shape == array.shape
 
 
 def test_labels_without_forces_and_stress_stream_too(store):

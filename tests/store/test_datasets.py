@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from stores import DFT, EAM, block
@@ -181,3 +183,46 @@ def test_two_writers_make_two_versions(mongo_store):
     versions = mongo_store.versions("set")
     assert {d["_id"] for d in versions} == set(made)
     assert [d["version"] for d in versions] == list(range(1, 9))
+
+
+@pytest.mark.engines
+def test_versions_hold_while_labels_arrive(mongo_store):
+    """Two writers freeze what is there after each delivery while ten readers look: what they
+    have seen of a version stays, nothing goes, and no label ever changes its part."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    made = block(240, seed=1)
+    deliveries = [range(start, 240, 8) for start in range(8)]  # of every trajectory some come late
+    done: list[int] = []
+
+    def write(chosen) -> None:
+        for delivery in chosen:
+            fill(mongo_store, rows(made, delivery))
+            create(mongo_store)
+        done.append(1)
+
+    def read(_: int) -> dict[str, dict[str, str]]:
+        seen: dict[str, dict[str, str]] = {}
+        while len(done) < 2:
+            for version in mongo_store.versions("set"):
+                members = parts(mongo_store, version["_id"])
+                assert len(members) == sum(version["counts"].values())
+                assert seen.setdefault(version["_id"], members) == members
+        return seen
+
+    with ThreadPoolExecutor(12) as pool:
+        writing = [pool.submit(write, deliveries[i::2]) for i in range(2)]
+        reading = [pool.submit(read, i) for i in range(10)]
+        for future in (*writing, *reading):
+            future.result()
+    versions = mongo_store.versions("set")
+    assert [d["version"] for d in versions] == list(range(1, len(versions) + 1))
+    for reader in reading:
+        for id_, members in reader.result().items():
+            assert parts(mongo_store, id_) == members
+    for before, after in pairwise(versions):
+        difference = mongo_store.diff(before["_id"], after["_id"])
+        assert after["parent"] == before["_id"]
+        assert difference["removed"] == {part: [] for part in PARTS}
+        assert difference["moved"] == {}
+    assert len(parts(mongo_store, versions[-1]["_id"])) == 240

@@ -1,0 +1,68 @@
+"""Embedding energies of learned densities, added to what the network gives.
+
+E = sum_e a_e (t_e - 1) + b_e (r(t_e) - 1) with r(t) = (t² + SOFT²)^(1/4) and densities
+t_e = sum_j f_e(r_ij) of learned radial functions, about one in the training cells. The first term
+is a pair potential; the second, for the positive densities of bonds, the square root by which the
+bonds of a metal get weaker the more there are (Finnis and Sinclair, Phil. Mag. A 50, 45, 1984).
+Unlike the network's, this part is right far from the training cells too: at surfaces and in
+crystals of other coordination.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .network import LAST_LAYER
+
+SOFT = 0.1
+"""Keeps the root smooth where a density vanishes."""
+
+
+class Embedding(nn.Module):
+    """``densities`` (M, E, Z K): learned functions; ``strengths`` (M, E, 2): a and b of each.
+
+    Parameters
+    ----------
+    members, count
+        M and E.
+    smooth
+        (Z K,) size of each basis function at the start.
+    generator
+        Random numbers of the start.
+    """
+
+    def __init__(
+        self, members: int, count: int, smooth: Tensor, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        densities = smooth * torch.randn(members, count, len(smooth), generator=generator)
+        first = smooth == 1.0
+        # those of bonds are positive
+        densities[..., first] = densities[..., first].abs() + 0.5
+        bound = LAST_LAYER * (3.0 / max(2 * count, 1)) ** 0.5
+        strengths = torch.empty(members, count, 2).uniform_(-bound, bound, generator=generator)
+        self.densities, self.strengths = nn.Parameter(densities), nn.Parameter(strengths)
+
+    def value_and_gradient(self, densities: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """(M, A) energies and their (M, Z K, A) gradients.
+
+        Parameters
+        ----------
+        densities
+            (M, E, Z K) the own ones, of orthonormal radial functions.
+        counts
+            (Z K, A) moments of degree 0.
+        """
+        linear, root = self.strengths[..., :1], self.strengths[..., 1:]
+        t = densities @ counts
+        square = t * t + SOFT**2
+        energies = (linear * (t - 1.0) + root * (square.pow(0.25) - 1.0)).sum(1)
+        slopes = linear + 0.5 * root * t * square.pow(-0.75)
+        return energies, densities.mT @ slopes
+
+
+def typical(densities: Tensor) -> Tensor:
+    """(M, E, 1) root mean square over the atoms of (M, E, A); one where that is zero."""
+    found = densities.square().mean(2, keepdim=True).sqrt()
+    return torch.where(found > 0.0, found, torch.ones_like(found))
