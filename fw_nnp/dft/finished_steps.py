@@ -36,7 +36,6 @@ from .espresso_stdout import (
 from .vasp_output import (
     EXACT,
     ITERATION,
-    KBAR,
     MAX_CHANGE,
     NOT_REACHED,
     REACHED,
@@ -226,12 +225,9 @@ def vasp_steps(path: Path, kind: str) -> list[Step]:
     """Steps of a vasprun.xml or an OUTCAR."""
     text = text_of(path)
     if kind == "vasprun":
-        settings = _vasprun_settings(text, path)
-        converged = _vasprun_converged(text, settings, path)
-        pressure = float(settings.get("PSTRESS", "0")) * KBAR  # its energies are enthalpies then
+        converged = _vasprun_converged(text, path)
         images = _images(BytesIO(text.encode()), "vasp-xml", path)
     else:
-        pressure = 0.0
         converged = _outcar_converged(text, path)
         images = _images(_Named(text, path), "vasp-out", path)
     if len(images) != len(converged):
@@ -239,28 +235,23 @@ def vasp_steps(path: Path, kind: str) -> list[Step]:
             f"{len(converged)} ionic steps, but {len(images)} geometries with energy and forces",
             place=str(path),
         )
-    steps = [_step(image, fine, path) for image, fine in zip(images, converged, strict=True)]
-    return [replace(s, energy=s.energy - pressure * s.configuration.volume) for s in steps]
+    return [_step(image, fine, path) for image, fine in zip(images, converged, strict=True)]
 
 
-def _vasprun_settings(text: str, path: Path) -> dict[str, str]:
-    """INCAR keys -> values, of a complete vasprun.xml."""
+def _vasprun_converged(text: str, path: Path) -> list[bool]:
+    """Of each calculation whether it took fewer steps than NELM allows."""
     from xml.etree import ElementTree
 
     if not text.rstrip().endswith("</modeling>"):
         raise OutputUnreadable("the XML is cut off: no closing </modeling>", place=str(path))
-    head = text.partition("<calculation>")[0].rstrip().removesuffix("</modeling>")
-    return settings_of(ElementTree.fromstring((head + "</modeling>").encode()))
-
-
-def _vasprun_converged(text: str, settings: dict[str, str], path: Path) -> list[bool]:
-    """Of each calculation whether it took fewer steps than NELM allows."""
+    head, *calculations = text.split("<calculation>")
+    settings = settings_of(ElementTree.fromstring((head + "</modeling>").encode()))
     require_scf(settings, path)
     most = int(float(settings.get("NELM", "60")))
     below = np.inf if settings.get("ALGO", "").lower() in EXACT else most
     change = MAX_CHANGE * max(float(settings.get("EDIFF", "1e-4")), ROUNDING)
     found = []
-    for one in text.split("<calculation>")[1:]:
+    for one in calculations:
         energies = _cycle(one)
         found.append(0 < len(energies) < below and not last_change(energies) > change)
     return found
