@@ -216,6 +216,8 @@ Writes are acknowledged by the majority and journalled. Files (models) are in Gr
 
 ## With a plain MongoDB client
 
+With `my_launchpad.yaml`, or with the file that `fw-nnp store reader NAME FILE` wrote for you:
+
 ```python mongo
 import numpy as np
 import yaml
@@ -229,7 +231,7 @@ client = MongoClient(
     username=pad["username"],
     password=pad["password"],
     authSource=pad["authsource"],
-    directConnection=True,
+    **(pad.get("mongoclient_kwargs") or {{}}),
 )
 db = client[pad["name"]]
 
@@ -241,15 +243,14 @@ def array(packed):
 n = db.labels.count_documents({{"elements": "Al", "code": "espresso", "max_force": {{"$lt": 5}}}})
 label = db.labels.find_one({{"elements": "Al"}})
 forces, positions = array(label["forces"]), array(label["positions"])
-numbers = list(label["numbers"])
+cell, numbers = array(label["cell"]), list(label["numbers"])
 theory = db.theories.find_one({{"_id": label["theory"]}})["settings"]
 version = db.datasets.find_one({{}}, sort=[("created", -1)])
-members = [
-    id_
+training = [
+    label
     for piece in db.members.find({{"dataset": version["_id"], "part": "train"}})
-    for id_ in piece["labels"]
+    for label in db.labels.find({{"_id": {{"$in": piece["labels"]}}}})
 ]
-training = list(db.labels.find({{"_id": {{"$in": members}}}}))
 by_phase = {{
     row["_id"]: row["n"]
     for row in db.labels.aggregate([{{"$group": {{"_id": "$phase", "n": {{"$sum": 1}}}}}}])

@@ -195,4 +195,5 @@ def import_(
     done = import_path(
         store, path, campaign=campaign, purpose=purpose, description=description, left_out=left_out
     )
-    out.print(f"{done.labels} labels read, {done.new} of them new, at {done.theories} theories")
+    levels = "one level" if done.theories == 1 else f"{done.theories} levels"
+    out.print(f"{done.labels} labels read, {done.new} of them new, at {levels} of theory")

@@ -125,7 +125,11 @@ def list_(json: AsJson = False, launchpad: Launchpad = LAUNCHPAD_FILE) -> None:
     """
     _, store = open_launchpad(launchpad)
     rows = [_row(record) for record in store.datasets()]
-    print_json(rows) if json else print_table(rows, title=f"{len(rows)} versions")
+    if json:
+        print_json(rows)
+        return
+    shown = [{key: value for key, value in row.items() if key != "theories"} for row in rows]
+    print_table(shown, title=f"{len(rows)} {'version' if len(rows) == 1 else 'versions'}")
 
 
 def show(
@@ -254,11 +258,16 @@ def _print_tree(node: dict[str, Any]) -> None:
 
 
 def _words(node: dict[str, Any]) -> str:
-    """One line for a node: long lists as their length."""
+    """One line for a node: long lists as their length, nothing of what is empty."""
     from rich.markup import escape
 
     facts = ", ".join(
-        f"{key} {len(value) if isinstance(value, list) and len(value) > 4 else value}"
-        for key, value in node["facts"].items()
+        f"{key} {_fact(value)}" for key, value in node["facts"].items() if value not in ("", [], {})
     )
     return f"[bold]{node['kind']}[/bold] {escape(node['id'])}  {escape(facts)}"
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, list):
+        return str(len(value)) if len(value) > 4 else " ".join(map(str, value))
+    return str(value)

@@ -12,7 +12,7 @@ import warnings
 
 import typer
 
-from fw_nnp.core.errors import FwNnpError
+from fw_nnp.core.errors import EngineError, FwNnpError, StoreError
 
 from . import campaign, data, datasets, demo, labels, server, store, training, use
 from .common import err
@@ -46,6 +46,35 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except Exception as error:
+        if not type(error).__module__.startswith("pymongo."):
+            raise
+        told = _of_mongodb(error)
+        err.print(f"fw-nnp: {told}", markup=False, soft_wrap=True)
+        sys.exit(told.exit_code)
+
+
+_UNAUTHORIZED = 13
+
+
+def _of_mongodb(error: Exception) -> FwNnpError:
+    """What the server said, where it is a matter of rights or of the connection."""
+    from pymongo.errors import ConnectionFailure, OperationFailure
+
+    if isinstance(error, OperationFailure) and error.code == _UNAUTHORIZED:
+        return StoreError(
+            "the user of the launchpad file may read this database, but not write to it",
+            place="MongoDB",
+            remedy="use the launchpad file of a user with the role readWrite",
+        )
+    if isinstance(error, ConnectionFailure):
+        return EngineError(
+            f"the server went away: {str(error).partition(', Topology')[0]}",
+            place="MongoDB",
+            remedy="see that it runs ('fw-nnp mongod start' for the private one) and repeat the "
+            "command: what was written is not written twice",
+        )
+    raise error
 
 
 if __name__ == "__main__":

@@ -66,7 +66,8 @@ def _calculations(
 ) -> Imported:
     done = Imported()
     theories = set()
-    for found in read_calculations(folder, store.theories()):
+    # The newest first: a campaign's level counts before what an earlier import stated.
+    for found in read_calculations(folder, store.theories()[::-1]):
         if not isinstance(found, Calculation):
             left_out(found)
             continue

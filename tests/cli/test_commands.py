@@ -261,6 +261,22 @@ def test_import_check_backup_restore(call, filled: Path, launchpad, tmp_path: Pa
 
 
 @pytest.mark.engines
+def test_a_reader_asks_and_exports_and_is_told_that_it_may_not_write(call, filled: Path) -> None:
+    assert call("store", "reader", "guest", "guest.yaml", "-l", filled).code == 0
+    assert call("query", "Al", "--count", "-l", "guest.yaml").out.strip() == "3"
+    assert (
+        "3 labels written" in call("export", "all.extxyz", "--query", "Al", "-l", "guest.yaml").out
+    )
+    for words in (
+        ("import", "all.extxyz", "--campaign", "theirs"),
+        ("dataset", "create", "b", "--query", "phase=liquid", "--fractions", "0.5,0,0.5"),
+    ):
+        refused = call(*words, "-l", "guest.yaml")
+        assert (refused.code, "may read this database, but not write" in refused.err) == (1, True)
+    assert call("query", "--count", "-l", filled).out.strip() == "3"
+
+
+@pytest.mark.engines
 def test_submit_status_and_an_unknown_report(call, launchpad_file: Path) -> None:
     call("init", "-l", launchpad_file)
     first = call("submit", QUICKSTART, "--quick", "-l", launchpad_file)

@@ -80,6 +80,19 @@ def test_runs_of_others_and_of_a_campaign_are_in_one_dataset(store, tmp_path):
     assert (again.labels, again.new) == (1, 0)
 
 
+def test_runs_imported_before_a_campaign_join_it_when_imported_again(store, tmp_path):
+    imported(store, runs(tmp_path / "runs"))
+    (found,) = store.frames({})
+    theory = theory_of(EspressoSpec.model_validate({**SPEC, "k_spacing": 0.87}), base=Path())
+    store.add_theory(theory)
+    wanted = {"campaign": "a", "purpose": "training"}
+    cell = found.configuration.id
+    assert store.claim_labels([cell], theory.id, **wanted) == [cell]  # still to be computed
+    again, _ = imported(store, tmp_path / "runs")
+    assert (again.labels, again.new) == (1, 1)
+    assert store.claim_labels([cell], theory.id, **wanted) == []
+
+
 def test_one_output_is_imported_by_its_name(store, tmp_path):
     shutil.copy(RECORDED / "good/pw.out", tmp_path / "screen.txt")
     done, left_out = imported(store, tmp_path / "screen.txt")
