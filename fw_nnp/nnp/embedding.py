@@ -4,8 +4,8 @@ E = sum_e a_e (t_e - 1) + b_e (r(t_e) - 1) with r(t) = (t² + SOFT²)^(1/4) and 
 t_e = sum_j f_e(r_ij) of learned radial functions, about one in the training cells. The first term
 is a pair potential; the second, for the positive densities of bonds, the square root by which the
 bonds of a metal get weaker the more there are (Finnis and Sinclair, Phil. Mag. A 50, 45, 1984).
-Unlike the network's, this part is right far from the training cells too: at surfaces and in
-crystals of other coordination.
+Of this form a few numbers are learned from all cells, so that it carries further than the network
+from what was trained on: to surfaces, and to crystals of other coordination.
 """
 
 from __future__ import annotations

@@ -7,21 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from campaigns import COARSE_PW
 
 from fw_nnp.core.records import Configuration
 from fw_nnp.core.specs import EspressoSpec
 from fw_nnp.dft import Labeler, make_labeler
 
 DATA = Path(__file__).parent / "data"
-THEORY = {
-    "code": "espresso",
-    "pseudopotentials": {"Al": "Al.pbe-fwnnp.UPF"},
-    "ecutwfc": "8 Ry",
-    "k_spacing": 0.9,
-    "k_shift": True,
-    "degauss": "0.15 Ry",
-    "bands": 1.6,
-}
+THEORY = {**COARSE_PW, "bands": 1.6}  # of the recorded outputs
 
 
 def espresso(**changes: object) -> EspressoSpec:

@@ -10,6 +10,7 @@ import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.io import write
+from campaigns import COARSE_PW
 
 from fw_nnp.core.errors import FwNnpError, LabelConflict, SpecError
 from fw_nnp.core.records import Configuration, Frame, Label
@@ -20,15 +21,7 @@ from fw_nnp.store.store import Store
 from fw_nnp.workflows.imports import Imported, import_path
 
 RECORDED = Path(__file__).parents[1] / "dft/data"
-SPEC = {
-    "code": "espresso",
-    "pseudopotentials": {"Al": "Al.pbe-fwnnp.UPF"},
-    "ecutwfc": "8 Ry",
-    "k_spacing": 0.9,
-    "k_shift": True,
-    "degauss": "0.15 Ry",
-    "bands": 1.6,
-}
+SPEC = {**COARSE_PW, "bands": 1.6}  # of the recorded outputs
 
 
 @pytest.fixture
