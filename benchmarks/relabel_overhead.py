@@ -136,10 +136,10 @@ def bare(asked: list[Configuration], name: str, folder: Path, side_by_side: int)
     return time.monotonic() - started
 
 
-def core_seconds() -> float:
-    """CPU seconds of this process and of the programs that it has waited for."""
+def core_seconds() -> np.ndarray:
+    """CPU seconds of this process, and of the programs that it has waited for; shape (2,)."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+    return np.array([usage.ru_utime + usage.ru_stime for usage in used])
 
 
 def main() -> None:
@@ -167,7 +167,7 @@ def compare(n_cells: int, rounds: int, side_by_side: int) -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp(prefix="relabel-overhead-"))
     pad_file = use_server(folder, mongod.start(folder))
     walls: dict[str, list[float]] = {"fw_nnp": [], "bare": []}
-    cores = {"fw_nnp": 0.0, "bare": 0.0}
+    cores = {"fw_nnp": np.zeros(2), "bare": np.zeros(2)}
     try:
         pad = connect(pad_file)
         initialise(pad, Store(MongoDocuments(pad.db)))
@@ -191,7 +191,9 @@ def compare(n_cells: int, rounds: int, side_by_side: int) -> dict[str, Any]:
     ratio = sum(walls["fw_nnp"]) / sum(walls["bare"])
     return {
         "wall_ratio": round(ratio, 4),
-        "core_ratio": round(cores["fw_nnp"] / cores["bare"], 4),
+        "core_ratio": round(float(cores["fw_nnp"].sum() / cores["bare"].sum()), 4),
+        "python_core_s": {side: round(float(used[0]), 2) for side, used in cores.items()},
+        "program_core_s": {side: round(float(used[1]), 2) for side, used in cores.items()},
         "cells": n_cells,
         "rounds": rounds,
         "side_by_side": side_by_side,
