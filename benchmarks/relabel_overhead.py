@@ -2,8 +2,8 @@
 
 The same inputs run as one Firework of fw_nnp (FireWorks, custodian, proof, MongoDB) and in a bare
 shell loop (``xargs -P``) with the same number of programs side by side, alternating, each round
-with new cells. Printed: the ratio of the wall times, and that of the core-seconds of Python and the
-programs, which other work on the machine moves less. The start of the worker process is in neither;
+with new cells. Printed: the ratio of the wall times, that of the core-seconds of Python and the
+programs, which other work on the machine moves less, and the SCF steps of a cell. The start of the worker process is in neither;
 mongod is a private server in a temporary folder.
 
     python benchmarks/relabel_overhead.py --cells 24 --rounds 2 --json
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -82,8 +83,8 @@ def campaign(name: str) -> CampaignSpec:
 
 def with_fireworks(
     asked: list[Configuration], name: str, folder: Path, pad_file: Path, side_by_side: int
-) -> float:
-    """Wall seconds of one chunk as a Firework."""
+) -> tuple[float, int]:
+    """Wall seconds and SCF steps of one chunk as a Firework."""
     pad = connect(pad_file)
     store = Store(MongoDocuments(pad.db))
     spec = campaign(name)
@@ -113,11 +114,14 @@ def with_fireworks(
             f"{made} labels of {len(asked)}: no comparison; quarantined: {reasons}, "
             f"launches: {states}"
         )
-    return wall
+    labels = store.labels({"campaign": name})
+    return wall, sum(item.label.provenance["n_scf_steps"] for item in labels)
 
 
-def bare(asked: list[Configuration], name: str, folder: Path, side_by_side: int) -> float:
-    """Wall seconds of the same inputs in a shell loop."""
+def bare(
+    asked: list[Configuration], name: str, folder: Path, side_by_side: int
+) -> tuple[float, int]:
+    """Wall seconds and SCF steps of the same inputs in a shell loop."""
     pw = find_programs().require("pw")
     spec = campaign(name).relabel.theory
     labeler = make_labeler(spec, programs={"pw": pw}, base=folder)
@@ -133,7 +137,9 @@ def bare(asked: list[Configuration], name: str, folder: Path, side_by_side: int)
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         check=True,
     )
-    return time.monotonic() - started
+    wall = time.monotonic() - started
+    said = [path.read_text() for path in (folder / f"{name}-bare").glob("*/pw.out")]
+    return wall, sum(int(re.findall(r"has been achieved in\s+(\d+)", text)[-1]) for text in said)
 
 
 def core_seconds() -> np.ndarray:
@@ -158,6 +164,8 @@ def main() -> None:
     for side, found in result["wall_s"].items():
         print(f"{side:8s} {sum(found):8.2f} s in {given.rounds} rounds of {given.cells} cells")
     print(f"ratio    {result['wall_ratio']:8.3f}   (goal: at most 1.03)")
+    for side, found in result["scf_steps"].items():
+        print(f"{side:8s} {found:8.2f} SCF steps per cell")
     print(f"cores    {result['core_ratio']:8.3f}   (core-seconds, Python and pw.x)")
 
 
@@ -168,6 +176,7 @@ def compare(n_cells: int, rounds: int, side_by_side: int) -> dict[str, Any]:
     pad_file = use_server(folder, mongod.start(folder))
     walls: dict[str, list[float]] = {"fw_nnp": [], "bare": []}
     cores = {"fw_nnp": np.zeros(2), "bare": np.zeros(2)}
+    steps = {"fw_nnp": 0, "bare": 0}
     try:
         pad = connect(pad_file)
         initialise(pad, Store(MongoDocuments(pad.db)))
@@ -176,12 +185,13 @@ def compare(n_cells: int, rounds: int, side_by_side: int) -> dict[str, Any]:
             order = ["fw_nnp", "bare"] if number % 2 == 0 else ["bare", "fw_nnp"]
             for side in order:
                 used = core_seconds()
-                wall = (
+                wall, made = (
                     with_fireworks(asked, name, folder, pad_file, side_by_side)
                     if side == "fw_nnp"
                     else bare(asked, name, folder, side_by_side)
                 )
                 walls[side].append(wall)
+                steps[side] += made
                 cores[side] += core_seconds() - used
     finally:
         os.chdir(here)
@@ -194,6 +204,7 @@ def compare(n_cells: int, rounds: int, side_by_side: int) -> dict[str, Any]:
         "core_ratio": round(float(cores["fw_nnp"].sum() / cores["bare"].sum()), 4),
         "python_core_s": {side: round(float(used[0]), 2) for side, used in cores.items()},
         "program_core_s": {side: round(float(used[1]), 2) for side, used in cores.items()},
+        "scf_steps": {side: round(n / (n_cells * rounds), 2) for side, n in steps.items()},
         "cells": n_cells,
         "rounds": rounds,
         "side_by_side": side_by_side,

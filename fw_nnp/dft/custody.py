@@ -156,7 +156,7 @@ class ProgramJob(Job):
         while program.returncode is None:  # set by the thread that waits for it
             time.sleep(look)
             now = time.monotonic()
-            grown = output.stat().st_size if output.exists() else 0
+            grown = _size(output)
             if grown != size:
                 longest = max(longest, now - since) if size else longest
                 size, since = grown, now
@@ -336,6 +336,14 @@ class Custody:
                 self._jobs.discard(job)
         if self._stopping:
             raise Stopped
+
+
+def _size(path: Path) -> int:
+    """Bytes in a file; 0 where there is none, also one that has just gone with its folder."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _put_away(folder: Path, names: Sequence[str], attempt: Path) -> None:

@@ -13,15 +13,17 @@ from typing import Any
 from fw_nnp.core.errors import SpecError
 from fw_nnp.core.records import Configuration, Label, LevelOfTheory
 from fw_nnp.core.specs import EspressoSpec
+from fw_nnp.core.units import RYDBERG
 from fw_nnp.potentials.protocol import EmpiricalPotential
 
-from .custody import ProgramJob
+from .custody import Custody, ProgramJob
 from .espresso_input import OUTDIR, PREFIX, k_grid, keyword, pw_input, with_keyword
 from .espresso_output import PwResult, read_xml, require_same
 from .espresso_repairs import EspressoRepairs
 from .espresso_verdict import diagnose_espresso
 from .labeler import LOG, ProgramLabeler, corrections, require_periodic, require_version, sha256
 from .outputs import find_outputs
+from .start_density import StartDensity
 from .theory import Pseudopotential, pseudopotentials, require_elements, resolved, theory_of
 from .verdict import Diagnosis, Repairs, as_error
 
@@ -29,8 +31,11 @@ NO_MOMENT = 0.05  # μB per atom: a magnetic start that ended in the non-magneti
 INPUT, STDOUT, STDERR = "pw.in", "pw.out", "pw.err"
 SAVED = "saved-state"  # holds the digest of the input that a saved state belongs to
 RESTART = "  restart_mode = 'restart'\n"
+FROM_FILE = "  startingpot = 'file'\n"
 STOP_FILES = (f"{PREFIX}.EXIT", f"{OUTDIR}/{PREFIX}.EXIT")
-XML = f"{OUTDIR}/{PREFIX}.save/data-file-schema.xml"
+START_KEYS = {"startingpot", "nspin", "noncolin", "lda_plus_u"}
+SAVE = f"{OUTDIR}/{PREFIX}.save"
+XML = f"{SAVE}/data-file-schema.xml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +48,21 @@ class EspressoLabeler(ProgramLabeler):
         Element -> pseudopotential.
     argv
         pw.x, possibly behind mpirun or srun.
+    densities
+        Where calculations start from and what they add to; None: from isolated atoms.
     """
 
     spec: EspressoSpec
     theory: LevelOfTheory
     pseudos: Mapping[str, Pseudopotential]
     argv: list[str]
+    densities: StartDensity | None = None
+
+    def label(self, configuration: Configuration, directory: Path, custody: Custody) -> Label:
+        label = super().label(configuration, directory, custody)
+        if self.densities:
+            self.densities.learn(configuration, directory / SAVE)
+        return label
 
     def write(self, configuration: Configuration, directory: Path) -> None:
         require_periodic(configuration, "pw.x")
@@ -64,6 +78,8 @@ class EspressoLabeler(ProgramLabeler):
             text = with_keyword(text, "control", "restart_mode", "restart")
         else:
             shutil.rmtree(directory / OUTDIR, ignore_errors=True)
+            if self.densities and self.densities.write(configuration, directory / SAVE):
+                text = with_keyword(text, "electrons", "startingpot", "file")
         (directory / INPUT).write_text(text)
 
     def stopped(self, directory: Path) -> None:
@@ -74,7 +90,8 @@ class EspressoLabeler(ProgramLabeler):
         else:
             saved = RESTART in text
         if saved and (directory / OUTDIR).is_dir():
-            digest = hashlib.sha256(text.replace(RESTART, "").encode()).hexdigest()
+            plain = text.replace(RESTART, "").replace(FROM_FILE, "")
+            digest = hashlib.sha256(plain.encode()).hexdigest()
             (directory / SAVED).write_text(digest)
 
     def job(self, directory: Path) -> ProgramJob:
@@ -136,6 +153,8 @@ class EspressoLabeler(ProgramLabeler):
         }
         if keyword((directory / INPUT).read_text(), "restart_mode") == "'restart'":
             provenance["resumed"] = True
+        if keyword((directory / INPUT).read_text(), "startingpot") == "'file'":
+            provenance["start_density"] = "learned"
         if result.magnetization is not None and result.absolute_magnetization is not None:
             provenance["magnetization"] = result.magnetization
             provenance["absolute_magnetization"] = result.absolute_magnetization
@@ -169,9 +188,26 @@ def espresso_labeler(
             "no program pw.x was given", place="programs", remedy="pass programs={'pw': [...]}"
         )
     spec = resolved(spec, base=base)
+    pseudos = pseudopotentials(spec, base=base)
     return EspressoLabeler(
         spec=spec,
         theory=theory_of(spec, base=base),
-        pseudos=pseudopotentials(spec, base=base),
+        pseudos=pseudos,
         argv=list(programs["pw"]),
+        densities=_densities(spec, pseudos),
     )
+
+
+def _densities(spec: EspressoSpec, pseudos: Mapping[str, Pseudopotential]) -> StartDensity | None:
+    """Start densities where the charge density is all that pw.x starts from.
+
+    Not with moments, whose start chooses among solutions, nor where the file alone does not tell
+    everything (PAW, DFT+U, another functional).
+    """
+    asked = {key for keywords in spec.extra.values() for key in keywords}
+    more = spec.spin or spec.hubbard or spec.input_dft or asked & START_KEYS
+    if more or any(pseudo.paw for pseudo in pseudos.values()):
+        return None
+    assert spec.ecutwfc is not None  # resolved
+    ecutrho = (spec.ecutrho or 4.0 * spec.ecutwfc) / RYDBERG
+    return StartDensity(ecutrho, {element: upf.valence for element, upf in pseudos.items()})

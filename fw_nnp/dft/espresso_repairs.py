@@ -14,7 +14,7 @@ from .outputs import find_outputs
 from .verdict import Repairs
 
 # What pw.x takes where the input is silent.
-FRESH = "from_scratch"
+FRESH = (("control", "restart_mode", "from_scratch"), ("electrons", "startingpot", "atomic"))
 DEFAULTS = {"electron_maxstep": 100.0, "conv_thr": 1e-6}
 
 
@@ -47,8 +47,9 @@ class EspressoRepairs(Repairs):
             return {"errors": [diagnosis.error_class], "actions": None}
         self.done.append(action.name)
         path = Path(directory) / self.input_name
-        if keyword(path.read_text(), "restart_mode") is not None:  # its state is no help any more
-            path.write_text(with_keyword(path.read_text(), "control", "restart_mode", FRESH))
+        for namelist, key, value in FRESH:  # what it started from is no help any more
+            if keyword(path.read_text(), key) is not None:
+                path.write_text(with_keyword(path.read_text(), namelist, key, value))
         changes = apply(action, path)
         self.job.options.extend(action.options)
         record = {

@@ -22,11 +22,12 @@ SHIPPED = Path(__file__).parent / "pseudo"
 
 @dataclass(frozen=True, kw_only=True)
 class Pseudopotential:
-    """A UPF file: where it is, its content as sha256, its number of valence electrons."""
+    """A UPF file: where it is, its content as sha256, its number of valence electrons, its kind."""
 
     path: Path
     sha256: str
     valence: float
+    paw: bool
 
 
 def theory_of(spec: EspressoSpec | VaspSpec, *, base: Path) -> LevelOfTheory:
@@ -141,10 +142,12 @@ def _read(element: str, folder: Path, name: str) -> Pseudopotential:
             "or pseudo_dir (SSSP: materialscloud.org/sssp, PseudoDojo: pseudo-dojo.org)",
         )
     content = path.read_bytes()
+    text = content.decode(errors="replace")
     return Pseudopotential(
         path=path,
         sha256=hashlib.sha256(content).hexdigest(),
-        valence=_valence(content.decode(errors="replace"), path),
+        valence=_valence(text, path),
+        paw="<PP_PAW" in text,
     )
 
 
