@@ -3,8 +3,8 @@
 The same inputs run as one Firework of fw_nnp (FireWorks, custodian, proof, MongoDB) and in a bare
 shell loop (``xargs -P``) with the same number of programs side by side, alternating, each round
 with new cells. Printed: the ratio of the wall times, that of the core-seconds of Python and the
-programs, which other work on the machine moves less, and the SCF steps of a cell. The start of the worker process is in neither;
-mongod is a private server in a temporary folder.
+programs, which other work on the machine moves less, and the SCF steps of a cell. The start of the
+worker process is in neither; mongod is a private server in a temporary folder.
 
     python benchmarks/relabel_overhead.py --cells 24 --rounds 2 --json
 """
