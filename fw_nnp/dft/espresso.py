@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class EspressoLabeler(ProgramLabeler):
 
     def label(self, configuration: Configuration, directory: Path, custody: Custody) -> Label:
         label = super().label(configuration, directory, custody)
-        if self.densities:
+        if self.densities and _finds_by_miller(label.provenance["version"]):
             self.densities.learn(configuration, directory / SAVE)
         return label
 
@@ -163,6 +164,11 @@ class EspressoLabeler(ProgramLabeler):
             if started and per_atom < NO_MOMENT:
                 provenance["flags"] = ["nonmagnetic"]
         return provenance
+
+
+def _finds_by_miller(version: str) -> bool:
+    """Whether this pw.x can read a `StartDensity`: older ones search long, or trust the order."""
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:2]) >= (7, 2)
 
 
 def _saved(directory: Path) -> str:

@@ -13,6 +13,7 @@ that the next one starts from. That saves steps; where the cycle ends is decided
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,6 +24,8 @@ from scipy.io import FortranFile
 
 from fw_nnp.core.records import Configuration, FloatArray
 from fw_nnp.core.units import BOHR
+
+log = logging.getLogger(__name__)
 
 FILE = "charge-density.dat"
 SPACING = 0.45  # 1/bohr between two knots of f
@@ -56,11 +59,13 @@ class StartDensity:
     def learn(self, configuration: Configuration, save: Path) -> None:
         """Take in the converged density in `save`, pw.x's folder ``prefix.save``.
 
-        A pw.x that was built with HDF5 writes another file, which teaches nothing.
+        What cannot be read teaches nothing: a pw.x that was built with HDF5 writes another file.
         """
-        if not (save / FILE).is_file():
+        try:
+            miller, density = _read(save / FILE)
+        except (OSError, ValueError) as error:  # scipy's own are OSErrors
+            log.info("no density to learn from in %s: %s", save, error)
             return
-        miller, density = _read(save / FILE)
         reciprocal, volume = _reciprocal(configuration), _volume(configuration)
         normal, right = np.zeros_like(self._normal), np.zeros_like(self._right)
         for part in _blocks(len(miller)):
@@ -163,14 +168,17 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     with FortranFile(path) as file:
         file.read_record("i4")
         file.read_record("f8")
-        return file.read_record("i4").reshape(-1, 3), file.read_record("c16")
+        miller, density = file.read_record("i4").reshape(-1, 3), file.read_record("c16")
+    if len(miller) != len(density) or not np.isfinite(density).all():
+        raise ValueError("not a density for each G-vector")
+    return miller, density
 
 
 def _write(path: Path, reciprocal: FloatArray, miller: np.ndarray, density: np.ndarray) -> None:
     """Write as a calculation with real wave functions does.
 
-    Such a file holds one of ±G, and pw.x finds its place by the Miller indices; of a full one it
-    takes the order on trust.
+    Such a file holds one of ±G, and pw.x 7.2 finds its place by the Miller indices; of a full one
+    it takes the order on trust.
     """
     with FortranFile(path, "w") as file:
         file.write_record(np.array([1, len(miller), 1], dtype="i4"))

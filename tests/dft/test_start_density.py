@@ -10,11 +10,12 @@ from ase.build import bulk
 from scipy.io import FortranFile
 
 from fw_nnp.core.atoms import from_atoms
-from fw_nnp.core.records import Configuration
+from fw_nnp.core.records import Configuration, Label
 from fw_nnp.core.units import BOHR
 from fw_nnp.dft import make_labeler
 from fw_nnp.dft.custody import Custody
 from fw_nnp.dft.espresso_input import keyword
+from fw_nnp.dft.labeler import ProgramLabeler
 from fw_nnp.dft.start_density import FILE, StartDensity
 
 from .conftest import espresso, pair
@@ -96,10 +97,19 @@ def test_nothing_is_written_for_an_element_not_seen(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["al"]
 
 
-def test_a_pw_with_hdf5_teaches_nothing(tmp_path):
-    (tmp_path / "charge-density.hdf5").write_bytes(b"\x89HDF")
+def test_a_density_that_cannot_be_read_teaches_nothing(tmp_path):
+    """Built with HDF5, cut off, not finite: the label is proved without it."""
+    hdf5, cut, broken = (tmp_path / name for name in ("hdf5", "cut", "broken"))
+    hdf5.mkdir()
+    (hdf5 / "charge-density.hdf5").write_bytes(b"\x89HDF")
+    for save in (cut, broken):
+        converge(crystal(1), save)
+    whole = (cut / FILE).read_bytes()
+    (cut / FILE).write_bytes(whole[: len(whole) // 2])
+    (broken / FILE).write_bytes(whole[:-20] + np.array([np.nan]).tobytes() + whole[-12:])
     densities = StartDensity(ECUTRHO, VALENCE)
-    densities.learn(crystal(1), tmp_path)
+    for save in (hdf5, cut, broken):
+        densities.learn(crystal(1), save)
     assert not densities.write(crystal(2), tmp_path / "next")
 
 
@@ -157,6 +167,24 @@ def test_a_saved_state_belongs_to_the_question_not_to_its_start(labeler, tmp_pat
     text = (run / "pw.in").read_text()
     assert keyword(text, "restart_mode") == "'restart'"
     assert keyword(text, "startingpot") is None
+
+
+@pytest.mark.parametrize(("version", "reads"), [("6.8", False), ("7.2", True), ("7.3.1", True)])
+def test_an_old_pw_starts_from_atoms(version, reads, labeler, tmp_path, monkeypatch):
+    """Before 7.2 the places of a half density are found slowly, or by its order."""
+    label = Label(
+        configuration_id=pair().id,
+        theory_id=labeler.theory.id,
+        energy=-1.0,
+        forces=np.zeros((2, 3)),
+        stress=None,
+        provenance={"version": version},
+    )
+    monkeypatch.setattr(ProgramLabeler, "label", lambda *_: label)
+    converge(pair(), tmp_path / "fw.save")
+    monkeypatch.setattr("fw_nnp.dft.espresso.SAVE", "fw.save")
+    labeler.label(pair(), tmp_path, Custody(max_attempts=1))
+    assert labeler.densities.write(pair(), tmp_path / "next") is reads
 
 
 @pytest.mark.engines
