@@ -140,6 +140,8 @@ for item in store.labels("Al phase=liquid max_force<5"):
 They are fields of the documents in the collection `labels`, so a plain MongoDB client can use
 them as well; [the store](store.md) has all collections. Each of them leads an index, so that a
 query by any of them, alone or with others, looks at no more labels than match one condition.
+Conditions on `elements`, `code`, `campaign` (=), `phase` and `max_force`, in any combination, are
+counted without a look at the labels.
 
 """
 
