@@ -57,12 +57,13 @@ def file_description() -> str:
         "`examples/descriptions/` has some. Extended XYZ and ASE's own files are taken in ASE's "
         "conventions unless described otherwise. What is described must then be in every frame.\n\n"
         "In extended XYZ, ASE databases and pymatgen JSON the labels are found under the names "
-        "that are in use: `energy` or `free_energy`, `force` or `forces`, `stress`, `virial` or "
-        "`virials`, in capitals or not, perhaps after a source such as `REF_`, `dft_` or "
-        "`vasp_`. `REF_` stands above the rest; two other names whose values differ are an "
-        "error, and so is a column that looks like forces and is not read. A virial is -V "
-        "times the stress, as GAP, MACE, NequIP, GPUMD and DeePMD-kit mean it; beside a stress it "
-        "must agree with it. A stress or virial of NaN is none; atoms without a volume have none. "
+        "that are in use: `free_energy`, `energy` or, where there is neither, `total_energy`; "
+        "`force` or `forces`, `stress`, `virial` or `virials`, in capitals or not, perhaps after a "
+        "source such as `REF_`, `dft_` or `vasp_`. `REF_` stands above the rest; two other names "
+        "whose values differ are an error, and so is a column that looks like forces and is not "
+        "read. A virial is -V times the stress, as GAP, MACE, NequIP, GPUMD and DeePMD-kit mean "
+        "it; beside a stress it must agree with it. A stress or virial of NaN is none; atoms "
+        "without a volume have none. "
         "In HDF5 a row whose energy is NaN was not computed, and is passed over with a warning.\n\n"
         "A frame belongs to the trajectory that the file names: `trajectory` in the info of "
         "an extended XYZ frame, in the data of an ASE row or as a column of an HDF5 block; "
@@ -140,6 +141,8 @@ for item in store.labels("Al phase=liquid max_force<5"):
 They are fields of the documents in the collection `labels`, so a plain MongoDB client can use
 them as well; [the store](store.md) has all collections. Each of them leads an index, so that a
 query by any of them, alone or with others, looks at no more labels than match one condition.
+Conditions on `elements`, `code`, `campaign` (=), `phase` and `max_force`, in any combination, are
+counted without a look at the labels.
 
 """
 

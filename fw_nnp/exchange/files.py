@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from fw_nnp.core.errors import SpecError
+from fw_nnp.core.parsing import parse
 from fw_nnp.core.records import LabelledConfiguration, LevelOfTheory
 from fw_nnp.core.registry import did_you_mean
 
 from . import asedb, deepmd, extxyz, hdf5, mlearn, pymatgen_json
 from .description import ASE_UNITS, FileDescription
 from .frame import FileFrame, translate, with_stress
-from .unpacked import unpacked
+from .unpacked import READABLE, unpacked
 
 Reader = Callable[[Path, FileDescription], Iterator[FileFrame]]
 Writer = Callable[[Path, Iterable[LabelledConfiguration]], int]
@@ -209,7 +210,12 @@ def _meaning(file: Path, path: Path, description: FileDescription | None) -> Fil
     if name in ("extxyz", "ase-trajectory", "ase-db", "deepmd"):
         return ASE_UNITS
     inside = {"hdf5": hdf5, "mlearn": mlearn, "pymatgen": pymatgen_json}[name]
-    embedded: FileDescription | None = inside.embedded_description(file)
+    try:
+        embedded = inside.embedded_description(file)
+    except _BROKEN as error:
+        raise SpecError(
+            f"cannot be read: {error}", place=str(path), remedy="fetch or write the file again"
+        ) from error
     if embedded is None:
         raise SpecError(
             "the file does not say its units, nor the sign and order of its stress",
@@ -217,7 +223,7 @@ def _meaning(file: Path, path: Path, description: FileDescription | None) -> Fil
             remedy="describe them in a YAML file, see docs/reference/file_description.md "
             "and examples/descriptions/",
         )
-    return embedded
+    return parse(FileDescription, embedded, place=str(path))
 
 
 def file_format(file: Path, path: Path) -> str:
@@ -246,9 +252,9 @@ def file_format(file: Path, path: Path) -> str:
     if head.split(b"\n", 1)[0].strip().isdigit():
         return "extxyz"
     raise SpecError(
-        "neither extended XYZ, HDF5, mlearn or pymatgen JSON, DeePMD nor a file of ASE",
+        "a file of an unknown format",
         place=str(path),
-        remedy="convert it with ase, for example `ase convert FILE out.extxyz`",
+        remedy=f"known are {READABLE}; convert it with ase, `ase convert FILE out.extxyz`",
     )
 
 

@@ -10,6 +10,7 @@ their description as an attribute; others need one.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -37,11 +38,11 @@ SPECIES = ("species", "atomic_numbers")
 BLOCK = 1_000  # frames held in memory per composition while writing
 
 
-def embedded_description(path: Path) -> FileDescription | None:
+def embedded_description(path: Path) -> Any:
     """The description inside a file that `write` made."""
     with h5py.File(path, "r") as file:
         text = file.attrs.get("description")
-    return None if text is None else FileDescription.model_validate_json(str(text))
+    return None if text is None else json.loads(str(text))
 
 
 def read(path: Path, meaning: FileDescription) -> Iterator[FileFrame]:

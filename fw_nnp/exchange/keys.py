@@ -1,8 +1,9 @@
 """Under which names public files keep their labels.
 
 MACE writes ``REF_energy``, GAP's tools ``dft_energy`` and ``dft_force``, GPUMD ``Force`` and
-``virial``, ASE ``free_energy`` and ``energy``: a quantity, perhaps behind the name of its source.
-Names of predictions (``MACE_energy``) and of other energies (``formation_energy``) are none.
+``virial``, ASE ``free_energy`` and ``energy``, NequIP ``total_energy``: a quantity, perhaps behind
+the name of its source. Names of predictions (``MACE_energy``) and of other energies
+(``formation_energy``) are none.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from fw_nnp.core.errors import SpecError
 
 QUANTITIES = {
-    "energy": r"free_?energy|energy",
+    "energy": r"(?:free|total)_?energy|energy",
     "forces": r"forces?",
     "stress": r"stress",
     "virial": r"virials?",
@@ -39,7 +40,8 @@ def value_of(quantity: str, found: Mapping[str, Any], names: Mapping[Any, str]) 
         Quantity -> name in the file, of the description: it is not looked for elsewhere.
 
     A reference (``REF_``) stands above the plain name; of one source the free energy counts,
-    because forces are its derivative.
+    because forces are its derivative, and ``total_energy`` only where there is no other: in files
+    of dynamics it has the kinetic energy in it.
 
     Raises
     ------
@@ -54,7 +56,7 @@ def value_of(quantity: str, found: Mapping[str, Any], names: Mapping[Any, str]) 
     of_source: dict[str, str] = {}
     for name in sorted(found, key=lambda name: (not name.lower().endswith("free_energy"), name)):
         if match := pattern.fullmatch(name):
-            source = (match[1] or "").lower().removesuffix("free").rstrip("_")
+            source = re.sub("_?(free|total)$", "", (match[1] or "").lower())
             if source in ("", *SOURCES):
                 of_source.setdefault(source, name)
     for source in REFERENCE:

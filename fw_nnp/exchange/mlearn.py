@@ -44,11 +44,10 @@ def _trajectory(text: str) -> str:
     return _SNAPSHOT.sub("", text) if _SNAPSHOT.match(text) else ""
 
 
-def embedded_description(path: Path) -> FileDescription | None:
+def embedded_description(path: Path) -> Any:
     """The description inside a file that `write` made."""
     entries = json.loads(path.read_text(encoding="utf-8"))
-    units = entries[0].get("units") if entries else None
-    return None if units is None else FileDescription.model_validate(units)
+    return entries[0].get("units") if entries else None
 
 
 def write(path: Path, items: Iterable[LabelledConfiguration]) -> int:

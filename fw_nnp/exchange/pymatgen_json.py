@@ -111,11 +111,10 @@ def _only_species(site: Mapping[str, Any]) -> str:
     return str(site["species"][0]["element"])
 
 
-def embedded_description(path: Path) -> FileDescription | None:
+def embedded_description(path: Path) -> Any:
     """The description of a file that `write` made."""
     first = next(_entries(_load(path)), {})
-    units = first.get("data", {}).get("units")
-    return None if units is None else FileDescription.model_validate(units)
+    return first.get("data", {}).get("units")
 
 
 def write(path: Path, items: Iterable[LabelledConfiguration]) -> int:

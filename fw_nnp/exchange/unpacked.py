@@ -12,6 +12,10 @@ from pathlib import Path
 from fw_nnp.core.errors import SpecError
 from fw_nnp.core.unpacking import BROKEN, is_packed, opened
 
+READABLE = (
+    "extended XYZ, HDF5, mlearn or pymatgen JSON, DeePMD folders, ASE databases and trajectories"
+)
+
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
@@ -52,6 +56,12 @@ def _zip(path: Path, folder: Path) -> Path:
     """The only file of an archive, or its folder where that holds DeePMD's."""
     with zipfile.ZipFile(path) as archive:
         names = [n for n in archive.namelist() if not n.endswith("/") and "__MACOSX" not in n]
+        if all(name.endswith(".npy") for name in names) and path.suffix == ".npz":
+            raise SpecError(
+                f"NumPy arrays ({', '.join(names)}), whose meaning no one has agreed on",
+                place=str(path),
+                remedy=f"write them with ase, for example as extended XYZ; known are {READABLE}",
+            )
         several = len(names) != 1 and not any(name.endswith("type.raw") for name in names)
         if several:
             raise SpecError(

@@ -161,7 +161,7 @@ def _launch(place: Path, mongod: list[str], port: int) -> int:
                 *("--dbpath", str(place / "data"), "--keyFile", str(place / "keyfile")),
                 *("--bind_ip", HOST, "--port", str(candidate), "--nounixsocket"),
                 *("--replSet", REPLICA_SET, "--oplogSize", "512"),
-                *("--wiredTigerCacheSizeGB", "0.25"),
+                *("--wiredTigerCacheSizeGB", f"{_cache_size():.2f}"),
                 *("--wiredTigerEngineConfigString", _EVICTION),
                 *("--fork", "--logpath", str(log), "--logappend"),
             ],
@@ -186,6 +186,16 @@ def _launch(place: Path, mongod: list[str], port: int) -> int:
         place=str(log if log.exists() else mongod[0]),
         remedy=_reason(place) or done.stdout.strip()[-500:],
     )
+
+
+def _cache_size() -> float:
+    """GB of the server's cache: an eighth of the memory, at least 0.25 and at most 1.
+
+    It grows with the data only. Where the indexes do not fit in, every insert in bulk reads and
+    writes their pages.
+    """
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return min(max(0.25, memory / 8), 1.0)
 
 
 def _make_primary(server: Server) -> None:

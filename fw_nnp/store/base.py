@@ -82,8 +82,16 @@ class Documents(Protocol):
     def add_raw(self, collection: str, data: bytes) -> int:
         """Insert BSON documents as they are, past the validators; returns their number."""
 
-    def count(self, collection: str, filter_: Mapping[str, Any]) -> int:
-        """Number of documents that match."""
+    def count(
+        self, collection: str, filter_: Mapping[str, Any], *, index: Sequence[str] = ()
+    ) -> int:
+        """Number of documents that match.
+
+        Parameters
+        ----------
+        index
+            Fields of the index to count by; left out: as the database likes it.
+        """
 
     def distinct(self, collection: str, field: str) -> list[Any]:
         """The values of a field that is indexed, or of a small collection."""

@@ -31,7 +31,8 @@ from .documents import (
     labelled_of,
     theory_document,
 )
-from .query import Filter, parse_query, with_indexes
+from .indexed import counted_by, indexed
+from .query import Filter, parse_query
 from .rows import Rows, block_rows, decoded
 from .schema import PHASES
 from .shelf import BATCH, Shelf, batches
@@ -243,7 +244,8 @@ class Labels(Shelf):
 
     def count_labels(self, filter_: Mapping[str, Any]) -> int:
         """Number of labels that match."""
-        return self._documents.count("labels", self._indexed(filter_))
+        asked = self._indexed(filter_)
+        return self._documents.count("labels", asked, index=counted_by(asked))
 
     def count_conflicts(self) -> int:
         """Number of second answers that were refused."""
@@ -251,14 +253,12 @@ class Labels(Shelf):
 
     def _indexed(self, filter_: Mapping[str, Any]) -> Filter:
         """The same question in fields that are indexed together."""
-        wanted = {*filter_} & {"elements", "code"}
-        systems = self._documents.distinct("labels", "system") if "elements" in wanted else []
-        theories = (
-            {d["_id"]: d["code"] for d in self._documents.find("theories", {}, fields=["code"])}
-            if "code" in wanted
-            else {}
-        )
-        return with_indexes(filter_, systems, theories)
+
+        def codes() -> dict[str, str]:
+            found = self._documents.find("theories", {}, fields=["code"])
+            return {document["_id"]: document["code"] for document in found}
+
+        return indexed(filter_, lambda field: self._documents.distinct("labels", field), codes)
 
     def _compare(self, documents: Sequence[Document], conflicts: Conflicts) -> None:
         """Keep the answers that contradict those in the store."""

@@ -97,7 +97,9 @@ class MemoryDocuments:
             self._collections[collection][document["_id"]] = document
         return len(documents)
 
-    def count(self, collection: str, filter_: Mapping[str, Any]) -> int:
+    def count(
+        self, collection: str, filter_: Mapping[str, Any], *, index: Sequence[str] = ()
+    ) -> int:
         return sum(matches(filter_, d) for d in self._all(collection))
 
     def distinct(self, collection: str, field: str) -> list[Any]:

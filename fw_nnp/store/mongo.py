@@ -19,7 +19,7 @@ from .base import Document
 from .schema import COLLECTIONS, json_schema
 
 SLICE = 1_000  # documents per write or read: large enough for speed, small enough for memory
-_DUPLICATE, _INVALID, _EXISTS = 11000, 121, 48
+_DUPLICATE, _INVALID, _EXISTS, _NO_HINT = 11000, 121, 48, 2
 
 
 class MongoDocuments:
@@ -158,9 +158,19 @@ class MongoDocuments:
             )
         return len(documents)
 
-    def count(self, collection: str, filter_: Mapping[str, Any]) -> int:
+    def count(
+        self, collection: str, filter_: Mapping[str, Any], *, index: Sequence[str] = ()
+    ) -> int:
         # The command, unlike count_documents, counts index keys without building documents.
-        answer = self._database.command("count", collection, query=dict(filter_))
+        command: dict[str, Any] = {"count": collection, "query": dict(filter_)}
+        if index:
+            command["hint"] = dict.fromkeys(index, ASCENDING)
+        try:
+            answer = self._database.command(command)
+        except OperationFailure as error:
+            if not index or error.code != _NO_HINT:
+                raise
+            return self.count(collection, filter_)  # not yet prepared by this version
         return int(answer["n"])
 
     def distinct(self, collection: str, field: str) -> list[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,8 +25,6 @@ Filter = dict[str, Any]
 
 OPERATORS = {"=": "$in", "!=": "$nin", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
 FORBIDDEN = ("$where", "$function", "$accumulator", "$expr")
-
-MOST_VALUES = 1_000  # in one condition; beyond, MongoDB looks at the labels themselves
 
 _TERM = re.compile(
     r"""\s*(?P<name>\w+)\s*(?P<operator>!=|<=|>=|=|<|>)\s*"""
@@ -63,7 +61,7 @@ def parse_query(text: str) -> Filter:
             )
         conditions.append(_element(term["word"]) if term["word"] else _condition(term))
         position = term.end()
-    return _together(conditions)
+    return together(conditions)
 
 
 def _element(word: str) -> Filter:
@@ -150,7 +148,7 @@ def utc(text: str) -> datetime:
 _READ: Mapping[str, Callable[[str], Any]] = {"integer": _integer, "number": _number, "time": utc}
 
 
-def _together(conditions: list[Filter]) -> Filter:
+def together(conditions: list[Filter]) -> Filter:
     """One filter for all `conditions`; flat where each field is named once."""
     names = [name for condition in conditions for name in condition]
     if len(names) == len(set(names)):
@@ -194,50 +192,13 @@ def _keys(value: Any) -> Iterable[str]:
             yield from _keys(inner)
 
 
-# ---------------------------------------------------------------- the same, with indexes
+# ---------------------------------------------------------------- the memory twin's matcher
 
 
-def with_indexes(
-    filter_: Mapping[str, Any], systems: Sequence[str], theories: Mapping[str, str]
-) -> Filter:
-    """The same filter, asking for ``system`` and ``theory`` in place of ``elements`` and ``code``.
-
-    They are indexed together with campaign, phase and max_force, so that a count need not
-    look at a label.
-
-    Parameters
-    ----------
-    systems
-        All that are in the store; empty: leave ``elements`` as it is.
-    theories
-        Id -> code of all that are in the store; empty: leave ``code`` as it is.
-    """
-    parts = [{name: value} for name, value in filter_.items() if name != "$and"]
-    parts += [dict(part) for part in filter_.get("$and", [])]
-    known: dict[str, tuple[str, dict[str, Any]]] = {
-        "elements": ("system", {system: system.split("-") for system in systems}),
-        "code": ("theory", dict(theories)),
-    }
-    for field, (instead, values) in known.items():
-        mine = [part for part in parts if set(part) == {field}]
-        if not mine or not 0 < len(values) <= MOST_VALUES:
-            continue
-        asked = {"$and": mine}
-        if not _understood(asked):
-            continue
-        chosen = sorted(key for key, value in values.items() if matches(asked, {field: value}))
-        parts = [part for part in parts if set(part) != {field}]
-        parts.append({instead: chosen[0] if len(chosen) == 1 else {"$in": chosen}})
-    return _together(parts)
-
-
-def _understood(filter_: Filter) -> bool:
+def understood(filter_: Filter) -> bool:
     """Whether `matches` knows every operator in it."""
     known = {*_TESTS, "$and", "$or", "$exists"}
     return all(key in known for key in _keys(filter_) if key.startswith("$"))
-
-
-# ---------------------------------------------------------------- the memory twin's matcher
 
 
 def matches(filter_: Mapping[str, Any], document: Mapping[str, Any]) -> bool:

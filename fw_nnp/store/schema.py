@@ -143,6 +143,10 @@ LABEL_FIELDS = (
     ),
 )
 
+COUNTED = ("theory", "system", "phase", "max_force")
+"""Fields of a label that one index holds together, and another after ``campaign``, so that they
+are counted without the labels: first those with few values, last the one that is a range."""
+
 COLLECTIONS: Mapping[str, Collection] = {
     "configurations": Collection(
         description="Atoms in cells, each once however often it was found.",
@@ -175,8 +179,8 @@ COLLECTIONS: Mapping[str, Collection] = {
         fields=LABEL_FIELDS,
         indexes=(
             ("configuration", "theory"),
-            ("campaign", "theory", "system", "phase", "max_force"),
-            ("theory", "system", "phase", "max_force"),
+            ("campaign", *COUNTED),
+            COUNTED,
             ("elements", "code", "phase", "max_force"),
             ("phase", "max_force"),
             *((name,) for name in ("code", "system", "formula", "n_atoms", "purpose", "sampler")),

@@ -251,7 +251,18 @@ def test_bad_frames_are_refused(items, tmp_path, old, new, message):
 def test_other_files_are_refused(content, tmp_path):
     path = tmp_path / "a.extxyz"
     path.write_bytes(content)
-    assert "neither" in refused(path).message
+    error = refused(path)
+    assert "unknown format" in error.message
+    assert "extended XYZ, HDF5" in error.remedy
+
+
+@pytest.mark.parametrize("content", ['[{"structure": {"sit', '{"a": ', '[{"outputs": '])
+def test_a_cut_json_file_is_refused(content, tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(content)
+    error = refused(path)
+    assert error.place == str(path)
+    assert "cannot be read" in error.message
 
 
 def test_missing_and_empty_files_are_refused(tmp_path):

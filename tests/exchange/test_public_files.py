@@ -28,6 +28,7 @@ from fw_nnp.exchange import (
     foreign_theory,
     load_description,
     read_labelled,
+    write_labelled,
 )
 
 EV = FileDescription(energy="eV", length="Å", forces="eV/Å")
@@ -74,6 +75,7 @@ def public(copper: Atoms, **info) -> Atoms:
         ("DFT_energy", "DFT_forces", "DFT_stress", False),
         ("Energy", "Force", "Virial", True),
         ("free_energy", "forces", "virials", True),
+        ("total_energy", "forces", "stress", False),  # NequIP
     ],
 )
 def test_names_and_signs_of_extxyz(copper, tmp_path, energy, forces, third, is_virial):
@@ -109,6 +111,14 @@ def test_two_answers_in_one_frame_are_refused(copper, tmp_path):
     assert "names: {energy: energy}" in error.remedy
     named = EV.model_copy(update={"forces": None, "names": {"energy": "dft_energy"}})
     assert labelled(tmp_path / "a.xyz", named).label.energy == -1.0
+
+
+def test_a_total_energy_yields_to_the_others(copper, tmp_path):
+    """In a file of dynamics it has the kinetic energy in it."""
+    energy = copper.get_potential_energy()
+    for name in ("energy", "free_energy", "REF_energy"):
+        write(tmp_path / "a.xyz", public(copper, total_energy=1.0, **{name: energy}))
+        assert labelled(tmp_path / "a.xyz").label.energy == pytest.approx(energy)
 
 
 def test_unknown_names_are_listed(copper, tmp_path):
@@ -376,6 +386,29 @@ def test_structures_without_energies_say_what_they_have(copper, tmp_path):
     checked(labelled(tmp_path / "a.json", load_description(DESCRIPTIONS / "mptrj.yaml")), copper)
 
 
+def test_a_description_stands_above_the_one_in_a_json_file(copper, tmp_path):
+    """What we write says its units itself; another reading of it is another level of theory."""
+    atoms = public(copper, energy=copper.get_potential_energy(), forces=copper.get_forces())
+    write(tmp_path / "a.xyz", atoms)
+    write_labelled(tmp_path / "a.json", read_labelled(tmp_path / "a.xyz"))
+    (entry,) = json.loads((tmp_path / "a.json").read_text())
+    assert entry["data"]["units"]["energy"] == "eV"
+    alone = labelled(tmp_path / "a.json")
+    assert alone.label.energy == labelled(tmp_path / "a.xyz").label.energy
+    hartree = FileDescription(energy="Ha", length="Å", forces="Ha/Å")
+    other = labelled(tmp_path / "a.json", hartree)
+    assert other.label.energy == pytest.approx(HARTREE * alone.label.energy)
+    assert other.label.theory_id != alone.label.theory_id
+    entry["data"]["units"] = hartree.model_dump(mode="json")
+    (tmp_path / "b.json").write_text(json.dumps([entry]))
+    assert labelled(tmp_path / "b.json").label.energy == other.label.energy
+    entry["data"]["units"]["energy"] = "furlong"
+    (tmp_path / "b.json").write_text(json.dumps([entry]))
+    with pytest.raises(SpecError, match="furlong") as caught:
+        labelled(tmp_path / "b.json")
+    assert str(tmp_path / "b.json") in caught.value.place
+
+
 # ---------------------------------------------------------------- packed files
 
 
@@ -395,6 +428,19 @@ def test_packed_files_are_read_as_they_are(copper, tmp_path):
     deepmd(tmp_path / "system", copper)
     shutil.make_archive(str(tmp_path / "b"), "zip", tmp_path / "system")
     assert labelled(tmp_path / "b.zip").configuration.symbols == ["Cu"] * 4
+
+
+def test_numpy_archives_are_refused_with_what_can_be_read(copper, tmp_path):
+    np.savez(tmp_path / "a.npz", E=np.zeros(2), R=np.zeros((2, 4, 3)))
+    np.savez_compressed(tmp_path / "one.npz", R=np.zeros((2, 4, 3)))
+    np.save(tmp_path / "a.npy", np.zeros(2))
+    for name in ("a.npz", "one.npz", "a.npy"):
+        with pytest.raises(SpecError) as caught:
+            labelled(tmp_path / name)
+        assert caught.value.place == str(tmp_path / name)
+        assert "extended XYZ, HDF5" in caught.value.remedy
+        if name == "a.npz":
+            assert "NumPy arrays (E.npy, R.npy)" in caught.value.message
 
 
 def test_archives_and_damage_are_refused(copper, tmp_path):

@@ -8,7 +8,9 @@ import mongomock
 import pytest
 
 from fw_nnp.core.errors import SpecError
-from fw_nnp.store.query import matches, parse_query, with_indexes
+from fw_nnp.store.indexed import counted_by, indexed
+from fw_nnp.store.query import matches, parse_query
+from fw_nnp.store.schema import COUNTED
 
 
 def label(id_: str, **fields) -> dict:
@@ -166,21 +168,63 @@ def test_the_memory_twin_does_not_guess(filter_):
         matches(filter_, {"a": "x"})
 
 
+VALUES = {
+    "system": ["Al", "Al-Ni", "Ni"],
+    "theory": ["thy-empirical", "thy-espresso"],
+    "phase": ["", "interface", "liquid", "solid"],
+}
+CODES = {"thy-espresso": "espresso", "thy-empirical": "empirical"}
+
+
+def in_the_index(question: str) -> dict:
+    return indexed(parse_query(question), VALUES.__getitem__, lambda: CODES)
+
+
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_the_indexed_question_is_the_same_question(question):
     """Asked for systems and theories instead of elements and codes, the answer is the same."""
     documents = [
         {**d, "system": "-".join(d["elements"]), "theory": f"thy-{d['code']}"} for d in LABELS
     ]
-    asked = with_indexes(
-        parse_query(question),
-        ["Al", "Ni", "Al-Ni"],
-        {"thy-espresso": "espresso", "thy-empirical": "empirical"},
-    )
+    asked = in_the_index(question)
     assert "elements" not in asked
     assert "code" not in asked
     found = {d["_id"] for d in documents if matches(asked, d)}
     assert found == {f"lbl-{digit}" for digit in QUESTIONS[question]}
+
+
+def test_fields_before_the_last_in_the_index_are_all_asked():
+    both = {"$in": VALUES["theory"]}
+    assert in_the_index("system=Al phase=liquid") == {
+        "system": "Al",
+        "phase": "liquid",
+        "theory": both,
+    }
+    assert in_the_index("Al Ni max_force>1 max_force<5")["$and"] == [
+        {"max_force": {"$gt": 1.0}},
+        {"max_force": {"$lt": 5.0}},
+        {"system": "Al-Ni"},
+        {"theory": both},
+        {"phase": {"$in": VALUES["phase"]}},
+    ]
+    for question in ("phase=liquid", "campaign=a theory=b", "phase=liquid pressure<1"):
+        assert in_the_index(question) == parse_query(question)
+
+
+@pytest.mark.parametrize(
+    ("question", "index"),
+    [
+        ("campaign=a", ("campaign", *COUNTED)),
+        ("campaign!=a code=espresso", ()),
+        ("Al phase=liquid", COUNTED),
+        ("Al max_force>1 max_force<5 campaign=a,b", ("campaign", *COUNTED)),
+        ("phase=liquid", ()),
+        ("Al pressure<1", ()),
+        ("", ()),
+    ],
+)
+def test_the_index_that_counts_alone_is_known(question, index):
+    assert counted_by(in_the_index(question)) == index
 
 
 def test_optimade_s_filters_are_translated():

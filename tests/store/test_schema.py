@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import re
 import shlex
+from itertools import combinations
 from pathlib import Path
 
 import pytest
-from stores import DFT, block
+from stores import DFT, EAM, block
 
 from fw_nnp.core.errors import StoreError
 from fw_nnp.core.records import Quarantine
+from fw_nnp.store.indexed import counted_by
 from fw_nnp.store.query import parse_query
-from fw_nnp.store.schema import COLLECTIONS, FIELDS, json_schema
+from fw_nnp.store.schema import COLLECTIONS, COUNTED, FIELDS, json_schema
 from fw_nnp.store.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -150,17 +152,37 @@ def test_every_field_alone_and_with_others_uses_an_index(mongo_store, launchpad)
         assert "COLLSCAN" not in stages(plan), (text, plan)
 
 
+HEADLINE = "elements=Al phase=liquid max_force<5 code=espresso campaign=a"
+
+
 @pytest.mark.engines
-def test_counting_the_headline_query_looks_at_no_label(mongo_store, launchpad):
+def test_counting_what_is_indexed_together_looks_at_no_label(mongo_store, launchpad):
+    """Whichever of the conditions are asked; all of them are one range of the index."""
     fill(mongo_store)
-    text = "elements=Al phase=liquid max_force<5 code=espresso campaign=a"
-    filter_ = mongo_store._indexed(parse_query(text))
-    plan = launchpad.db.command(
-        "explain", {"count": "labels", "query": filter_}, verbosity="executionStats"
-    )
-    assert plan["executionStats"]["totalDocsExamined"] == 0
-    assert plan["executionStats"]["executionSuccess"]
-    assert mongo_store.count_labels(parse_query(text)) == 20
+    more = block(40, numbers=28, theory=EAM, seed=1)
+    mongo_store.add_blocks([more], campaign="b", purpose="training", sampler="made")
+    conditions = HEADLINE.split()
+    asked = [c for n in (1, 2, 3, 4, 5) for c in combinations(conditions, n)]
+    for text in [*map(" ".join, asked), "phase=solid,liquid campaign=a max_force>0 max_force<9"]:
+        filter_ = mongo_store._indexed(parse_query(text))
+        command = {"count": "labels", "query": filter_}
+        if index := counted_by(filter_):
+            command["hint"] = dict.fromkeys(index, 1)
+        plan = launchpad.db.command("explain", command, verbosity="executionStats")
+        assert plan["executionStats"]["totalDocsExamined"] == 0, text
+        assert plan["executionStats"]["executionSuccess"]
+        plainly = launchpad.db.labels.count_documents(parse_query(text))
+        assert mongo_store.count_labels(parse_query(text)) == plainly > 0
+        if text == HEADLINE:
+            assert "COUNT_SCAN" in stages(plan["queryPlanner"]["winningPlan"])
+    assert mongo_store.count_labels(parse_query(HEADLINE)) == 20
+
+
+@pytest.mark.engines
+def test_a_database_that_lacks_the_index_counts_too(mongo_store, launchpad):
+    fill(mongo_store)
+    launchpad.db.labels.drop_index([(field, 1) for field in COUNTED])
+    assert mongo_store.count_labels(parse_query("phase=liquid max_force<50")) == 20
 
 
 # ---------------------------------------------------------------- the page

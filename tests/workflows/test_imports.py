@@ -93,7 +93,7 @@ def test_one_output_is_imported_by_its_name(store, tmp_path):
     (document,) = store.label_documents({})
     assert document["provenance"]["source"]["file"] == "screen.txt"
     shutil.copy(RECORDED / "good/pw.in", tmp_path / "pw.in")
-    with pytest.raises(SpecError, match="neither extended XYZ"):
+    with pytest.raises(SpecError, match="unknown format"):
         imported(store, tmp_path / "pw.in")
 
 
