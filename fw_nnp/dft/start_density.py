@@ -48,12 +48,13 @@ class StartDensity:
     def __init__(self, ecutrho: float, valence: Mapping[str, float]) -> None:
         self.ecutrho = ecutrho
         self.valence = dict(valence)
-        inner = np.arange(0.0, np.sqrt(ecutrho) + SPACING, SPACING)
+        # One knot more than it takes: pw.x's own constants put some G a little further out.
+        inner = np.arange(0.0, np.sqrt(ecutrho) + 2.0 * SPACING, SPACING)
         self._knots = np.concatenate([[0.0] * DEGREE, inner, [inner[-1]] * DEGREE])
         self._n = len(self._knots) - DEGREE - 1
         size = self._n * len(self.valence)
         self._normal, self._right = np.zeros((size, size)), np.zeros(size)
-        self._seen: dict[str, int] = dict.fromkeys(self.valence, 0)
+        self._known: set[str] = set()
         self._lock = threading.Lock()
 
     def learn(self, configuration: Configuration, save: Path) -> None:
@@ -79,13 +80,12 @@ class StartDensity:
         with self._lock:
             self._normal += normal
             self._right += right
-            for element in configuration.elements:
-                self._seen[element] += 1
+            self._known |= set(configuration.elements)
 
     def write(self, configuration: Configuration, save: Path) -> bool:
         """Write the density to start from into `save`; False where an element is still unknown."""
         with self._lock:
-            if not all(self._seen.get(element) for element in configuration.elements):
+            if not self._known.issuperset(configuration.elements):
                 return False
             normal, right = self._normal.copy(), self._right.copy()
         shares = self._solved(normal, right)

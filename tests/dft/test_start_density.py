@@ -16,7 +16,7 @@ from fw_nnp.dft import make_labeler
 from fw_nnp.dft.custody import Custody
 from fw_nnp.dft.espresso_input import keyword
 from fw_nnp.dft.labeler import ProgramLabeler
-from fw_nnp.dft.start_density import FILE, StartDensity
+from fw_nnp.dft.start_density import FILE, SPACING, StartDensity
 
 from .conftest import espresso, pair
 
@@ -86,6 +86,16 @@ def test_shares_of_atoms_carry_over_to_other_cells(copper, tmp_path):
     assert len(np.unique(both, axis=0)) == len(both)
     volume = other.volume / BOHR**3
     assert len(both) == pytest.approx(volume * ECUTRHO**1.5 / (6.0 * np.pi**2), rel=0.02)
+
+
+def test_vectors_just_beyond_the_cutoff_are_learned_from(tmp_path):
+    """pw.x's own constants may put some there, and the cutoff may fall on the last knot."""
+    densities = StartDensity((12 * SPACING) ** 2, VALENCE)
+    converge(crystal(1), tmp_path / "converged")
+    beyond = np.sqrt(ECUTRHO) - 12 * SPACING
+    assert 0.0 < beyond < SPACING
+    densities.learn(crystal(1), tmp_path / "converged")
+    assert densities.write(crystal(2), tmp_path / "next")
 
 
 def test_nothing_is_written_for_an_element_not_seen(tmp_path):
