@@ -1,8 +1,8 @@
 """The same question in other fields, so that a count looks at index keys and at no label.
 
-`schema.COUNTED` are indexed together. ``elements`` and ``code`` are asked as ``system`` and
-``theory``, and a field that nobody asked for, but that comes before another in the index, as any
-of the values that it has in the store.
+Fields of `schema.INDEXED_TOGETHER` share an index. ``elements`` and ``code`` are asked as
+``system`` and ``theory``, and a field that nobody asked for, but that comes before another in the
+index, as any of the values that it has in the store.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from math import prod
 from typing import Any
 
 from .query import Filter, matches, together, understood
-from .schema import COUNTED
+from .schema import INDEXED_TOGETHER
 
 MOST_RANGES = 1_000  # of the index in one question; beyond, MongoDB looks at the labels themselves
 
@@ -58,7 +58,7 @@ def counted_by(filter_: Filter) -> tuple[str, ...]:
     campaign = asked.get("campaign")
     if not asked or (isinstance(campaign, Mapping) and campaign.keys() & {"$ne", "$nin"}):
         return ()
-    index = ("campaign", *COUNTED) if "campaign" in asked else COUNTED
+    index = ("campaign", *INDEXED_TOGETHER) if "campaign" in asked else INDEXED_TOGETHER
     return index if {*index[: len(asked)]} == asked.keys() else ()
 
 
@@ -69,10 +69,10 @@ def _asked(parts: Sequence[Filter]) -> dict[str, Any]:
 def _further(parts: Sequence[Filter], values: Callable[[str], Sequence[str]]) -> list[Filter]:
     """What holds for every label, in the fields that stand before others in the index."""
     asked = _asked(parts)
-    if len(asked) < 2 or not asked.keys() <= {"campaign", *COUNTED}:
+    if len(asked) < 2 or not asked.keys() <= {"campaign", *INDEXED_TOGETHER}:
         return []
-    last = max(COUNTED.index(name) for name in asked if name != "campaign")
-    further = {name: sorted(values(name)) for name in COUNTED[:last] if name not in asked}
+    last = max(INDEXED_TOGETHER.index(name) for name in asked if name != "campaign")
+    further = {name: sorted(values(name)) for name in INDEXED_TOGETHER[:last] if name not in asked}
     ranges = prod(map(len, further.values())) * prod(map(_length, asked.values()))
     return [{name: _any(all_)} for name, all_ in further.items()] if ranges <= MOST_RANGES else []
 

@@ -143,7 +143,7 @@ LABEL_FIELDS = (
     ),
 )
 
-COUNTED = ("theory", "system", "phase", "max_force")
+INDEXED_TOGETHER = ("theory", "system", "phase", "max_force")
 """Fields of a label that one index holds together, and another after ``campaign``, so that they
 are counted without the labels: first those with few values, last the one that is a range."""
 
@@ -179,8 +179,8 @@ COLLECTIONS: Mapping[str, Collection] = {
         fields=LABEL_FIELDS,
         indexes=(
             ("configuration", "theory"),
-            ("campaign", *COUNTED),
-            COUNTED,
+            ("campaign", *INDEXED_TOGETHER),
+            INDEXED_TOGETHER,
             ("elements", "code", "phase", "max_force"),
             ("phase", "max_force"),
             *((name,) for name in ("code", "system", "formula", "n_atoms", "purpose", "sampler")),

@@ -10,7 +10,7 @@ import pytest
 from fw_nnp.core.errors import SpecError
 from fw_nnp.store.indexed import counted_by, indexed
 from fw_nnp.store.query import matches, parse_query
-from fw_nnp.store.schema import COUNTED
+from fw_nnp.store.schema import INDEXED_TOGETHER
 
 
 def label(id_: str, **fields) -> dict:
@@ -214,10 +214,10 @@ def test_fields_before_the_last_in_the_index_are_all_asked():
 @pytest.mark.parametrize(
     ("question", "index"),
     [
-        ("campaign=a", ("campaign", *COUNTED)),
+        ("campaign=a", ("campaign", *INDEXED_TOGETHER)),
         ("campaign!=a code=espresso", ()),
-        ("Al phase=liquid", COUNTED),
-        ("Al max_force>1 max_force<5 campaign=a,b", ("campaign", *COUNTED)),
+        ("Al phase=liquid", INDEXED_TOGETHER),
+        ("Al max_force>1 max_force<5 campaign=a,b", ("campaign", *INDEXED_TOGETHER)),
         ("phase=liquid", ()),
         ("Al pressure<1", ()),
         ("", ()),

@@ -15,7 +15,7 @@ from fw_nnp.core.errors import StoreError
 from fw_nnp.core.records import Quarantine
 from fw_nnp.store.indexed import counted_by
 from fw_nnp.store.query import parse_query
-from fw_nnp.store.schema import COLLECTIONS, COUNTED, FIELDS, json_schema
+from fw_nnp.store.schema import COLLECTIONS, FIELDS, INDEXED_TOGETHER, json_schema
 from fw_nnp.store.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -181,7 +181,7 @@ def test_counting_what_is_indexed_together_looks_at_no_label(mongo_store, launch
 @pytest.mark.engines
 def test_a_database_that_lacks_the_index_counts_too(mongo_store, launchpad):
     fill(mongo_store)
-    launchpad.db.labels.drop_index([(field, 1) for field in COUNTED])
+    launchpad.db.labels.drop_index([(field, 1) for field in INDEXED_TOGETHER])
     assert mongo_store.count_labels(parse_query("phase=liquid max_force<50")) == 20
 
 
