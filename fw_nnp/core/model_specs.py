@@ -63,7 +63,7 @@ class ModelSpec(EveryModel):
     """Largest angular degree."""
     n_cubic: Annotated[int, Field(ge=0)] = 16
     """Learned densities whose cube is a feature, in which an atom sees three neighbours at once."""
-    n_embedded: Annotated[int, Field(ge=0)] = 8
+    n_embedded: Annotated[int, Field(ge=0)] = 24
     """Learned densities whose embedding energies, linear and as a root, are added to the
     network's: what pair potentials and Finnis and Sinclair's metals are made of."""
     hidden: list[PositiveInt] = [32, 32]

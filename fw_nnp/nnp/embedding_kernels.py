@@ -6,9 +6,9 @@ contractions (E, Z K), then a and b of each density (E, 2). Columns are atoms.
 
 from __future__ import annotations
 
-from math import sqrt
+from math import copysign, sqrt
 
-from .embedding import SOFT
+from .embedding import LIMIT, SOFT
 from .jit import serial
 from .matrix_kernels import add_outer, matrix, times
 
@@ -16,11 +16,26 @@ _SOFT = SOFT**2
 
 
 @serial
+def _bounded(t, limit, zero, one):  # type: ignore[no-untyped-def]
+    """s(t), ds/dt and -(d²s/dt²) / 5 of `embedding.bounded`; the constants are as wide as t."""
+    size = abs(t)
+    over = max(size - limit, zero)
+    u = over / limit
+    cube = u * u * u
+    rest = one + cube * u
+    root = one / sqrt(sqrt(rest))
+    slope = root / rest
+    bend = cube * slope / (rest * limit)
+    return copysign(size - over * (one - root), t), slope, copysign(bend, t)
+
+
+@serial
 def embed(weights, start, count, moments, n, energies, t, slopes):  # type: ignore[no-untyped-def]
     """Add to `energies` (n,); densities and dE/dt of each are written to rows of `t`, `slopes`."""
     functions = len(moments)
     kind = moments.dtype.type
-    soft, one, half = kind(_SOFT), kind(1.0), kind(0.5)
+    soft, zero, one, half = kind(_SOFT), kind(0.0), kind(1.0), kind(0.5)
+    limit = kind(LIMIT)
     times(matrix(weights, start, count, functions), moments, n, t)
     strengths = matrix(weights, start + count * functions, count, 2)
     for e in range(count):
@@ -29,8 +44,9 @@ def embed(weights, start, count, moments, n, energies, t, slopes):  # type: igno
             x = t[e, j]
             second = sqrt(x * x + soft)
             fourth = sqrt(second)
-            energies[j] += a * (x - one) + b * (fourth - one)
-            slopes[e, j] = a + half * b * x / (second * fourth)
+            kept, by_x, _ = _bounded(x, limit, zero, one)
+            energies[j] += a * (kept - one) + b * (fourth - one)
+            slopes[e, j] = a * by_x + half * b * x / (second * fourth)
 
 
 @serial
@@ -43,7 +59,8 @@ def embed_back(  # type: ignore[no-untyped-def]
     """
     functions = len(moments)
     kind = moments.dtype.type
-    soft, one, half, most = kind(_SOFT), kind(1.0), kind(0.5), kind(0.75)
+    soft, zero, one, half = kind(_SOFT), kind(0.0), kind(1.0), kind(0.5)
+    limit, most, five = kind(LIMIT), kind(0.75), kind(5.0)
     densities = matrix(weights, start, count, functions)
     by_densities = matrix(out, start, count, functions)
     start += count * functions
@@ -53,17 +70,18 @@ def embed_back(  # type: ignore[no-untyped-def]
     times(densities, by_h, n, by_slopes)
     for e in range(count):
         a, b = strengths[e, 0], strengths[e, 1]
-        by_a = by_b = kind(0.0)
+        by_a = by_b = zero
         for j in range(n):
             x, by_slope, by_energy = t[e, j], by_slopes[e, j], by_energies[j]
             square = x * x + soft
             second = sqrt(square)
             fourth = sqrt(second)
             power = one / (second * fourth)
-            by_a += by_slope + by_energy * (x - one)
+            kept, by_x, bend = _bounded(x, limit, zero, one)
+            by_a += by_slope * by_x + by_energy * (kept - one)
             by_b += by_slope * half * x * power + by_energy * (fourth - one)
-            curvature = b * power * (half - most * x * x / square)
-            by_t[e, j] = by_slope * curvature + by_energy * (a + half * b * x * power)
+            curvature = b * power * (half - most * x * x / square) - five * a * bend
+            by_t[e, j] = by_slope * curvature + by_energy * (a * by_x + half * b * x * power)
         by_strengths[e, 0] += by_a
         by_strengths[e, 1] += by_b
     add_outer(by_t, moments, n, by_densities)
