@@ -17,7 +17,7 @@ from fw_nnp.nnp.artefact import build
 from fw_nnp.nnp.batch import join
 from fw_nnp.nnp.calculator import NeuralNetworkCalculator
 from fw_nnp.nnp.data import read_configuration
-from fw_nnp.nnp.potential import Potential
+from fw_nnp.nnp.potential import Potential, Precision
 from fw_nnp.nnp.stage_run import StageRun
 
 from .work import Cells, Work, ase_work, in_turn
@@ -42,30 +42,39 @@ def training(cells: Cells) -> Work:
     )
 
 
-def inference(cells: Cells) -> Work:
+def inference(cells: Cells, precision: Precision = "single") -> Work:
+    """In float32, as the peers; `double` is what a user gets who does not ask."""
     model = untrained(cells)
     configurations = [from_atoms(atoms) for atoms in cells.atoms()]
     return Work(
-        step=lambda: predict(model, configurations, "thy-none"),
+        step=lambda: predict(model, configurations, "thy-none", precision=precision),
         atoms_per_step=len(cells) * cells.n_atoms,
         version=fw_nnp.__version__,
-        computes=f"E, F, S; neighbour list; {precision(model)}",
+        computes=f"E, F, S; neighbour list; {precision} precision",
         settings=settings(model),
         parameters=count(model),
     )
 
 
-def ase(cells: Cells) -> Work:
+def double(cells: Cells) -> Work:
+    return inference(cells, "double")
+
+
+def ase(cells: Cells, precision: Precision = "single") -> Work:
     model = untrained(cells)
-    calculators = [NeuralNetworkCalculator(model, "thy-none") for _ in range(len(cells))]
+    calculators = [NeuralNetworkCalculator(model, "thy-none", precision) for _ in range(len(cells))]
     return ase_work(
         calculators,
         cells,
         version=fw_nnp.__version__,
-        computes=f"E, F, S; neighbour list; ASE calculator; {precision(model)}",
+        computes=f"E, F, S; neighbour list; ASE calculator; {precision} precision",
         settings=settings(model),
         parameters=count(model),
     )
+
+
+def ase_double(cells: Cells) -> Work:
+    return ase(cells, "double")
 
 
 def labelled(cells: Cells) -> list[LabelledConfiguration]:
@@ -108,9 +117,3 @@ def count(model: Potential) -> int:
 def settings(model: Potential) -> str:
     hidden = "-".join(map(str, model.spec.hidden))
     return f"{model.spec.kind}, defaults, hidden layers {hidden}"
-
-
-def precision(model: Potential) -> str:
-    """What `predict` computes in, to which it converts the model."""
-    predict(model, [Configuration(cell=9 * torch.eye(3), positions=[[0, 0, 0]], numbers=[13])])
-    return str(next(model.parameters()).dtype).removeprefix("torch.")

@@ -18,7 +18,9 @@ TRAINING = (
 )
 INFERENCE = (
     Contestant(OURS, "ours", "inference", None),
+    Contestant("fw_nnp, double", "ours", "double", None),
     Contestant(OURS_ASE, "ours", "ase", None),
+    Contestant("fw_nnp, ASE, double", "ours", "ase_double", None),
     Contestant("torchani", "torchani", "inference", "torchani"),
     Contestant("torchnep", "torchnep", "inference", "torchnep"),
     Contestant("calorine", "calorine", "inference", "calorine"),

@@ -14,12 +14,12 @@ from fw_nnp.core.atoms import from_atoms
 from fw_nnp.core.records import voigt_stress
 
 from .artefact import load_model, model_id
-from .potential import Potential
+from .potential import Potential, Precision
 from .surface import Surface
 
 
 class NeuralNetworkCalculator(Calculator):
-    """Energy, forces and stress of a trained model, in ASE's units and float64.
+    """Energy, forces and stress of a trained model, in ASE's units.
 
     Parameters
     ----------
@@ -27,15 +27,18 @@ class NeuralNetworkCalculator(Calculator):
         A loaded model.
     theory_id
         Id under which results can be stored.
+    precision
+        Of the model's arithmetic: ``single`` for long runs, ``double`` for what needs small
+        differences, such as phonons and elastic constants.
     """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012
 
-    def __init__(self, model: Potential, theory_id: str) -> None:
+    def __init__(self, model: Potential, theory_id: str, precision: Precision = "double") -> None:
         super().__init__()
         self.model = model
         self.theory_id = theory_id
-        self._surface = Surface(model)
+        self._surface = Surface(model, precision)
 
     def calculate(
         self,
@@ -61,6 +64,9 @@ class NeuralNetworkCalculator(Calculator):
             self.results["stress"] = voigt_stress(stress)
 
 
-def load_calculator(path: str | Path, head: str = "") -> NeuralNetworkCalculator:
+def load_calculator(
+    path: str | Path, head: str = "", precision: Precision = "double"
+) -> NeuralNetworkCalculator:
     """The ASE calculator of a model file; `head` as in `load_model`."""
-    return NeuralNetworkCalculator(load_model(Path(path), head), model_id(Path(path), head))
+    model, theory_id = load_model(Path(path), head), model_id(Path(path), head)
+    return NeuralNetworkCalculator(model, theory_id, precision)

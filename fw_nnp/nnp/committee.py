@@ -156,9 +156,7 @@ def join_committee(paths: Sequence[Path], result: Path) -> None:
     tables = first.fixed.eam.tables if first.fixed.eam else None
     committee = cast(Moments, build(spec, first.elements, 0, tables).double())
     _fill(committee, [cast(Moments, model) for model in models])
-    reference = committee.reference
-    committee.float().reference = reference  # stays in float64
-    save_model(result, committee, _history(paths))
+    save_model(result, committee.set_precision("single"), _history(paths))
 
 
 @torch.no_grad()

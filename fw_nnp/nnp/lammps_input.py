@@ -10,7 +10,7 @@ from typing import cast
 
 from fw_nnp.core.errors import SpecError
 
-from .surface import Precision
+from .potential import Precision
 
 STYLE = "fw_nnp"
 USAGE = "pair_style fw_nnp model.pt [single|double], then pair_coeff * * and an element per type"

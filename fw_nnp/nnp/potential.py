@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,9 @@ from . import pair_sums
 from .batch import AtomBatch
 from .fixed import FixedTerms
 from .heads import Heads
+
+Precision = Literal["single", "double"]
+DTYPES: dict[Precision, torch.dtype] = {"single": torch.float32, "double": torch.float64}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,6 +76,13 @@ class Potential(nn.Module):
         for module in self.modules():
             if isinstance(module, Heads):
                 module.used = name
+
+    def set_precision(self, precision: Precision) -> Self:
+        """Calculate in float32 or float64; reference energies stay in float64."""
+        reference = self.reference.double()
+        self.to(DTYPES[precision])
+        self.reference = reference
+        return self
 
     @property
     def reference_energies(self) -> Tensor:

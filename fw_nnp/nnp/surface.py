@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -19,10 +18,9 @@ from fw_nnp.core.records import Configuration, FloatArray
 
 from .batch import TOO_CLOSE, AtomBatch, species_of
 from .fixed import add
-from .potential import Potential
+from .potential import DTYPES, Potential, Precision
 from .skin import Arrays, SkinList
 
-Precision = Literal["single", "double"]
 SKIN = 0.6  # Å; about where searching and sorting cost the same in a metal at 300 K
 _ROOM = 1.1  # of arrays that must grow
 
@@ -66,8 +64,8 @@ class Surface:
         self.cutoff = model.cutoff
         self.skin = skin
         self.reference: FloatArray = model.reference_energies.double().numpy().copy()
-        self._dtype = torch.float32 if precision == "single" else torch.float64
-        self._model = deepcopy(model).to(self._dtype).eval()
+        self._dtype = DTYPES[precision]
+        self._model = deepcopy(model).set_precision(precision).eval()
         self._fixed = self._model.fixed
         self._furthest = max(self.cutoff, self._fixed.cutoff)
         self._rooms = {distance: Arrays.of(0, 0) for distance in (self.cutoff, self._furthest)}
