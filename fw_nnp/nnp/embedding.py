@@ -16,13 +16,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .embedding_kernels import LIMIT, SOFT
 from .network import LAST_LAYER
-
-SOFT = 0.1
-"""Keeps the root smooth where a density vanishes."""
-LIMIT = 1.5
-"""The largest density whose linear term is linear. By extrapolation within nickel's training cells,
-from melts to crystals and back, 1 and 3 are worse."""
 
 
 class Embedding(nn.Module):

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from math import copysign, sqrt
 
-from .embedding import LIMIT, SOFT
 from .jit import serial
 from .matrix_kernels import add_outer, matrix, times
 
+SOFT = 0.1
+"""Keeps the root smooth where a density vanishes."""
+LIMIT = 1.5
+"""The largest density whose linear term is linear. By extrapolation within nickel's training cells,
+from melts to crystals and back, 1 and 3 are worse."""
 _SOFT = SOFT**2
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,10 @@ def _predict(
     if isinstance(model, Path):
         theory_id = theory_id or model_id(model, head)
         model = load_model(model, head)
-    potential, dtype = model.set_precision(precision).eval(), DTYPES[precision]
+    dtype = DTYPES[precision]
+    if any(parameter.dtype.itemsize > dtype.itemsize for parameter in model.parameters()):
+        model = deepcopy(model)  # the caller's keeps its digits
+    potential = model.set_precision(precision).eval()
 
     def labels_of(group: list[Configuration]) -> list[list[Label]]:
         read = [read_configuration(potential, c, dtype) for c in group]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import os
 import shutil
@@ -122,3 +123,15 @@ def test_compilation_is_announced_once(monkeypatch, tmp_path, caplog, compiled):
     with caplog.at_level(logging.WARNING):
         kernel_cache.announce_compilation()
     assert ("compiling the kernels" in caplog.text) == (not compiled)
+
+
+def test_what_kernels_are_made_of_is_in_the_sources_they_are_kept_by():
+    """A number from another file would stay in the compiled kernel when that file changes."""
+    folder = Path(kernels.__file__).parent
+    sources = {path.stem: path.read_text() for path in folder.glob("*kernels.py")}
+    known = {name for name, source in sources.items() if "@serial" in source}
+    assert len(known) > 5
+    for name in known:
+        nodes = ast.walk(ast.parse(sources[name]))
+        near = {n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.level == 1}
+        assert near <= known | {"jit"}, name
