@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
+from ase.data import atomic_numbers
 from torch import Tensor
 
 from fw_nnp.core.errors import SpecError
@@ -118,15 +119,16 @@ def species_of(configuration: Configuration, elements: Sequence[str]) -> np.ndar
     SpecError
         An element that is not among them.
     """
-    unknown = sorted(set(configuration.elements) - set(elements))
-    if unknown:
+    numbers = np.array([atomic_numbers[symbol] for symbol in elements])
+    found = configuration.numbers[:, None] == numbers
+    if not found.any(1).all():
+        unknown = sorted(set(configuration.elements) - set(elements))
         raise SpecError(
             f"the model does not know {', '.join(unknown)}",
             place=configuration.id,
             remedy=f"it was trained on {', '.join(elements)}",
         )
-    index = {symbol: i for i, symbol in enumerate(elements)}
-    return np.array([index[symbol] for symbol in configuration.symbols])
+    return found.argmax(1)
 
 
 def geometry(

@@ -49,8 +49,8 @@ def in_parts(
 
     A thing is the work on so many atoms. What comes out must not depend on the parts.
     """
-    n = _threads(n_things * atoms_each // LEAST_ATOMS)
-    if n <= 1:
+    n = threads_for(n_things * atoms_each)
+    if n == 1:
         kernel(0, n_things, *arguments)
         return
     ends = [n_things * part // n for part in range(n + 1)]
@@ -58,6 +58,11 @@ def in_parts(
     kernel(0, ends[1], *arguments)
     for other in others:
         other.result()
+
+
+def threads_for(n_atoms: int) -> int:
+    """How many threads work on so many atoms is worth."""
+    return max(1, _threads(n_atoms // LEAST_ATOMS))
 
 
 def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

@@ -11,6 +11,7 @@ from vesin import NeighborList
 
 from fw_nnp.core.records import Configuration, FloatArray, IntArray
 
+from .compiled import threads_for
 from .kernels import group_pairs
 
 Int32Array = NDArray[np.int32]
@@ -74,7 +75,9 @@ def find_neighbours(
         (N,) index of each atom's species, below `n_species`.
     """
     periodic = list(configuration.pbc)
-    first, second, half = NeighborList(cutoff=cutoff, full_list=False).compute(
+    first, second, half = NeighborList(
+        cutoff=cutoff, full_list=False, n_threads=threads_for(configuration.n_atoms)
+    ).compute(
         points=configuration.positions,
         box=configuration.cell,
         periodic=periodic if any(periodic) and not all(periodic) else all(periodic),

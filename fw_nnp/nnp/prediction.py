@@ -18,7 +18,7 @@ from .data import read_configuration
 from .fixed import Baseline
 from .potential import DTYPES, Potential, Precision, Prediction
 
-BATCH_ATOMS = 256  # what fits the processor's cache
+BATCH_ATOMS = 512  # what fits the processor's cache
 
 
 def predict(

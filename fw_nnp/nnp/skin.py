@@ -17,6 +17,7 @@ from vesin import NeighborList
 
 from fw_nnp.core.records import FloatArray, IntArray
 
+from .compiled import threads_for
 from .kernels import group_pairs
 from .neighbours import Int32Array
 
@@ -125,7 +126,9 @@ class SkinList:
     def _build(self, positions: FloatArray, cell: FloatArray) -> None:
         some = any(self.pbc) and not all(self.pbc)
         first, second, shifts = NeighborList(
-            cutoff=self.cutoff + self.skin, full_list=False
+            cutoff=self.cutoff + self.skin,
+            full_list=False,
+            n_threads=threads_for(len(positions)),
         ).compute(
             points=positions,
             box=cell,
