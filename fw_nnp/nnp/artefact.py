@@ -23,6 +23,8 @@ from .potential import Potential
 
 EARLIER: dict[type[EveryModel], dict[str, Any]] = {ModelSpec: {"n_embedded": 0}}
 """What models had before there was a key for it."""
+FORMAT = 2
+"""Of model files; since 2 the linear terms of embedded densities are bounded."""
 UNITS = {"energy": "eV", "length": "Å", "stress": "eV/Å³, positive in tension"}
 
 
@@ -50,6 +52,7 @@ def build(
 def save_model(path: Path, model: Potential, training: dict[str, Any]) -> None:
     """Write `model` with a summary (JSON) of its training."""
     card = {
+        "format": FORMAT,
         "model": model.spec.model_dump(mode="json"),
         "elements": model.elements,
         "units": UNITS,
@@ -74,11 +77,19 @@ def load_model(path: Path, head: str = "") -> Potential:
     ------
     SpecError
         It has no such head.
+    CheckpointMismatch
+        Not a model file, or one whose model this version computes otherwise.
     """
     content = _model_file(path)
     card = json.loads(content["card"])
     kind = spec_of(card["model"]["kind"])
     spec = parse(kind, EARLIER.get(kind, {}) | card["model"], place=str(path))
+    if card.get("format", 1) < 2 and getattr(spec, "n_embedded", 0):
+        raise CheckpointMismatch(
+            "from before embedded densities were bounded, which this version would get wrong",
+            place=str(path),
+            remedy="train it again, or use it with the fw_nnp that made it",
+        )
     baseline = None
     if spec.baseline is not None:
         baseline = read_setfl(spec.baseline, content["baseline"].encode("latin-1"))

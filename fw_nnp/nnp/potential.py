@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, Self
 import torch
 from torch import Tensor, nn
 
+from fw_nnp.core.errors import SpecError
 from fw_nnp.core.specs import AnyModelSpec
 
 from . import pair_sums
@@ -16,7 +17,20 @@ from .fixed import FixedTerms
 from .heads import Heads
 
 Precision = Literal["single", "double"]
-DTYPES: dict[Precision, torch.dtype] = {"single": torch.float32, "double": torch.float64}
+_DTYPES: dict[str, torch.dtype] = {"single": torch.float32, "double": torch.float64}
+
+
+def dtype_of(precision: Precision) -> torch.dtype:
+    """float32 or float64.
+
+    Raises
+    ------
+    SpecError
+        Another word.
+    """
+    if precision not in _DTYPES:
+        raise SpecError(f"unknown precision '{precision}'", remedy=f"it is {' or '.join(_DTYPES)}")
+    return _DTYPES[precision]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,7 +94,7 @@ class Potential(nn.Module):
     def set_precision(self, precision: Precision) -> Self:
         """Calculate in float32 or float64; reference energies stay in float64."""
         reference = self.reference.double()
-        self.to(DTYPES[precision])
+        self.to(dtype_of(precision))
         self.reference = reference
         return self
 

@@ -16,7 +16,7 @@ from .batch import AtomBatch, groups_of, join
 from .compiled import side_by_side
 from .data import read_configuration
 from .fixed import Baseline
-from .potential import DTYPES, Potential, Precision, Prediction
+from .potential import Potential, Precision, Prediction, dtype_of
 
 BATCH_ATOMS = 512  # what fits the processor's cache
 
@@ -76,7 +76,7 @@ def _predict(
     if isinstance(model, Path):
         theory_id = theory_id or model_id(model, head)
         model = load_model(model, head)
-    dtype = DTYPES[precision]
+    dtype = dtype_of(precision)
     if any(parameter.dtype.itemsize > dtype.itemsize for parameter in model.parameters()):
         model = deepcopy(model)  # the caller's keeps its digits
     potential = model.set_precision(precision).eval()

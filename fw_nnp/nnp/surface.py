@@ -18,7 +18,7 @@ from fw_nnp.core.records import Configuration, FloatArray
 
 from .batch import TOO_CLOSE, AtomBatch, species_of
 from .fixed import add
-from .potential import DTYPES, Potential, Precision
+from .potential import Potential, Precision, dtype_of
 from .skin import Arrays, SkinList
 
 SKIN = 0.6  # Å; about where searching and sorting cost the same in a metal at 300 K
@@ -64,7 +64,7 @@ class Surface:
         self.cutoff = model.cutoff
         self.skin = skin
         self.reference: FloatArray = model.reference_energies.double().numpy().copy()
-        self._dtype = DTYPES[precision]
+        self._dtype = dtype_of(precision)
         self._model = deepcopy(model).set_precision(precision).eval()
         self._fixed = self._model.fixed
         self._furthest = max(self.cutoff, self._fixed.cutoff)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from fw_nnp.core.errors import CheckpointMismatch
 from fw_nnp.core.records import Configuration
 from fw_nnp.core.specs import ModelSpec
 from fw_nnp.nnp import linear_forces, predict
@@ -111,7 +112,7 @@ def test_models_from_before_there_was_an_embedding_still_work(tmp_path):
     save_model(path, model, {})
     content = load(path)
     card = json.loads(content["card"])
-    del card["model"]["n_embedded"]
+    del card["model"]["n_embedded"], card["format"]
     content["card"] = json.dumps(card)
     content["state"] = {k: v for k, v in content["state"].items() if "embedding" not in k}
     save(old, content)
@@ -120,3 +121,15 @@ def test_models_from_before_there_was_an_embedding_still_work(tmp_path):
     for a, b in zip(predict(path, cells), predict(old, cells), strict=True):
         assert a.energy == b.energy
         np.testing.assert_array_equal(a.forces, b.forces)
+
+
+def test_models_with_unbounded_densities_are_refused(tmp_path):
+    path = tmp_path / "model.pt"
+    save_model(path, build(ModelSpec(**SMALL), ["Al", "Ni"], 3), {})
+    assert load_model(path).spec.n_embedded > 0
+    content = load(path)
+    card = json.loads(content["card"])
+    del card["format"]
+    save(path, content | {"card": json.dumps(card)})
+    with pytest.raises(CheckpointMismatch, match="before embedded densities were bounded"):
+        load_model(path)

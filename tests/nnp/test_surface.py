@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fw_nnp.core.atoms import to_atoms
-from fw_nnp.core.errors import SamplingError
+from fw_nnp.core.errors import SamplingError, SpecError
 from fw_nnp.nnp import predict
 from fw_nnp.nnp.calculator import NeuralNetworkCalculator
 from fw_nnp.nnp.surface import Surface
@@ -98,6 +98,12 @@ def test_single_precision_is_close(model):
         pairs.update(cell.positions, cell.cell)
         found.append(surface.evaluate([pairs]).forces)
     assert 0 < np.abs(found[1] - found[0]).max() < 1e-4 * np.abs(found[0]).max()
+
+
+def test_unknown_precision_is_refused(model):
+    for ask in (lambda: Surface(model, "half"), lambda: predict(model, [], precision="float32")):
+        with pytest.raises(SpecError, match="single or double"):
+            ask()
 
 
 def test_coinciding_atoms_are_refused(model):
