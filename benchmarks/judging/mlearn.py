@@ -20,6 +20,7 @@ from fw_nnp.properties.errors import compare
 from .marks import Mark, against
 from .mlearn_stress import describe
 from .published import MLEARN_ELASTIC, MLEARN_ERRORS
+from .strained import elastic_of_labels
 from .training import screen
 
 ATOMS_PER_CUBE = {"fcc": 4, "bcc": 2}
@@ -108,7 +109,7 @@ def _elastic_marks(model: Path, data: MlearnSet) -> list[Mark]:
         return [Mark(name=name.upper(), unit="GPa", value=value) for name, value in values.items()]
     truth = MLEARN_ELASTIC[data.element]["DFT"]
     published: Sequence[float | None] = MLEARN_ELASTIC[data.element].get("MTP", (None,) * 3)
-    return [
+    marks = [
         against(
             f"{name.upper()}, error in %",
             "GPa",
@@ -119,6 +120,11 @@ def _elastic_marks(model: Path, data: MlearnSet) -> list[Mark]:
             percent=True,
         )
         for i, name in enumerate(CONSTANTS)
+    ]
+    labels = elastic_of_labels(data.training, ATOMS_PER_CUBE[crystal])
+    return marks + [
+        against(f"{name.upper()}, % from its labels", "GPa", values[name], told, percent=True)
+        for name, told in labels.items()
     ]
 
 

@@ -7,6 +7,7 @@ import math
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -15,9 +16,12 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from judging.marks import Mark, against, verdicts  # noqa: E402
 from judging.mlearn_stress import describe  # noqa: E402
+from judging.strained import elastic_of_labels  # noqa: E402
 from judging.table import show_verdicts  # noqa: E402
 
 from fw_nnp.core.errors import SpecError  # noqa: E402
+from fw_nnp.core.records import Configuration, Label, LabelledConfiguration  # noqa: E402
+from fw_nnp.core.units import GPA  # noqa: E402
 from fw_nnp.exchange import load_description  # noqa: E402
 
 
@@ -50,6 +54,43 @@ def test_the_table_shows_mean_spread_and_largest_error_of_several_seeds(capsys, 
     show_verdicts("two seeds", verdicts(seeds))
     (line,) = (line for line in capsys.readouterr().out.splitlines() if "a0" in line)
     assert line.split() == ["a0", "Å", "3.6", "3.9", "3.75", "0.3", "3.5", "0.4", "0.2", "missed"]
+
+
+def strained_cube(row: int, column: int, size: float) -> LabelledConfiguration:
+    """Eight bcc cubes of C11 = 400, C12 = 150, C44 = 100 GPa, each with a term in strain cubed."""
+    strain = np.zeros((3, 3))
+    strain[row, column] = size
+    cube = size + 50.0 * size**3
+    stress = np.zeros((3, 3))
+    if row == column:
+        stress[np.diag_indices(3)] = 150.0 * cube + 2.0
+        stress[row, row] = 400.0 * cube + 2.0
+    else:
+        stress[row, column] = stress[column, row] = 100.0 * cube
+    places = np.array([[x, y, z] for x in range(2) for y in range(2) for z in range(2)])
+    scaled = np.concatenate([places, places + 0.5]) / 2.0
+    cell = 6.4 * (np.eye(3) + strain)
+    configuration = Configuration(cell=cell, positions=scaled @ cell, numbers=[42] * 16)
+    label = Label(
+        configuration_id=configuration.id, theory_id="thy-1", energy=0.0, stress=stress * GPA
+    )
+    return LabelledConfiguration(configuration=configuration, label=label)
+
+
+def test_strained_cubes_tell_their_elastic_constants():
+    sizes = (-0.04, -0.02, 0.02, 0.04)
+    places = ((0, 0), (1, 1), (2, 2), (0, 1), (2, 0))
+    cubes = [strained_cube(*place, size) for place in places for size in sizes]
+    told = elastic_of_labels(cubes, 2)
+    assert told == pytest.approx({"c11": 400.0, "c12": 150.0, "c44": 100.0}, rel=1e-4)
+    one_size = elastic_of_labels([cube for i, cube in enumerate(cubes) if i % 4 in (1, 2)], 2)
+    assert one_size["c11"] == pytest.approx(400.0 * (1.0 + 50.0 * 0.02**2), rel=1e-4)
+
+
+def test_cubes_strained_to_one_side_only_tell_nothing():
+    assert elastic_of_labels([strained_cube(0, 0, 0.02), strained_cube(1, 1, 0.04)], 2) == {}
+    assert elastic_of_labels([strained_cube(0, 0, 0.0)], 2) == {}
+    assert elastic_of_labels([strained_cube(0, 0, 0.02)], 4) == {}
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="third-party data are not here")
