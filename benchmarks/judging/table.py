@@ -38,7 +38,7 @@ def show_verdicts(title: str, found: Sequence[Verdict]) -> None:
             number(mark.published),
             words[verdict.passed],
         )
-    Console().print(table)
+    _print(table)
 
 
 def show_rows(title: str, rows: Sequence[dict[str, Any]]) -> None:
@@ -48,7 +48,14 @@ def show_rows(title: str, rows: Sequence[dict[str, Any]]) -> None:
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(*(number(v) if isinstance(v, float) else str(v) for v in row.values()))
-    Console().print(table)
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    """In full, however narrow the terminal: numbers that are cut off are of no use."""
+    console = Console()
+    needed = console.measure(table, options=console.options.update(max_width=1_000)).maximum
+    Console(width=max(console.width, needed)).print(table)
 
 
 def number(value: float | None) -> str:

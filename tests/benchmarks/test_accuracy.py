@@ -49,7 +49,7 @@ def test_one_seed_that_misses_spoils_the_verdict():
 
 
 def test_the_table_shows_mean_spread_and_largest_error_of_several_seeds(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("COLUMNS", "40")  # narrower than the table
     seeds = [[against("a0", "Å", value, 3.5, limit=0.2)] for value in (3.6, 3.9)]
     show_verdicts("two seeds", verdicts(seeds))
     (line,) = (line for line in capsys.readouterr().out.splitlines() if "a0" in line)
