@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ase.data import atomic_numbers, reference_states
@@ -121,10 +121,23 @@ def _elastic_marks(model: Path, data: MlearnSet) -> list[Mark]:
         )
         for i, name in enumerate(CONSTANTS)
     ]
-    labels = elastic_of_labels(data.training, ATOMS_PER_CUBE[crystal])
-    return marks + [
+    return marks + _strained_marks(model, data.training, ATOMS_PER_CUBE[crystal])
+
+
+def _strained_marks(
+    model: Path, training: Sequence[LabelledConfiguration], atoms: int
+) -> list[Mark]:
+    """Elastic constants in the strained training cells, by the potential and by the labels."""
+    items = [item for item in training if item.label.stress is not None]
+    predicted = predict(model, [item.configuration for item in items])
+    own = [
+        replace(item, label=replace(item.label, stress=prediction.stress))
+        for item, prediction in zip(items, predicted, strict=True)
+    ]
+    values = elastic_of_labels(own, atoms)
+    return [
         against(f"{name.upper()}, % from its labels", "GPa", values[name], told, percent=True)
-        for name, told in labels.items()
+        for name, told in elastic_of_labels(items, atoms).items()
     ]
 
 

@@ -1,7 +1,7 @@
 """Elastic constants that the labels of strained cubes imply, without any potential.
 
-A potential that reproduces its labels has these, whatever constants were published beside them:
-of the molybdenum of mlearn they are some 3 % from those of DFT that its authors print.
+To be compared with those that the stress of a potential implies in the same cells: their atoms may
+be displaced, and strains are finite.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def elastic_of_labels(
     strain, extrapolated to none.
     """
     cubes = [found for item in items if (found := _cube(item, atoms_per_cube)) is not None]
-    stretched = [edges for cell, _ in cubes if np.ptp(edges := np.diag(cell)) > STRAIGHT]
+    stretched = [edges for cell, _ in cubes if np.ptp(edges := np.diag(cell)) > STRAIGHT * edges[0]]
     if not stretched:
         return {}
     a0 = float(np.median(stretched))  # most edges of most of them are those of the cube
