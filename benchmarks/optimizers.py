@@ -83,6 +83,7 @@ def stage(
             "learning_rate": rate,
             "epochs": 100_000,
             "time_limit": 60.0 * asked.minutes,
+            "teachers": 0,
         }
     )
     with tempfile.TemporaryDirectory() as directory:

@@ -28,5 +28,5 @@ def aluminium(seconds: float, directory: Path | None = None) -> Path:
         configuration = from_atoms(atoms)
         label = label_from_calculator(configuration, EMT(), "thy-emt")
         items.append(LabelledConfiguration(configuration=configuration, label=label))
-    stage = StageSpec(name="benchmark", epochs=1000, time_limit=f"{seconds} s")
+    stage = StageSpec(name="benchmark", epochs=1000, time_limit=f"{seconds} s", teachers=0)
     return train_stage(stage, ModelSpec(), items[:50], items[50:], directory, seed=1).model_path

@@ -61,6 +61,8 @@ def _training(training: Mapping[str, Any]) -> dict[str, str]:
         "best epoch": _text(training.get("best_epoch", "")),
         "complete": "yes" if training.get("complete") else "no, it was stopped before its time",
     }
+    if training.get("taught_cells"):
+        found["taught by a committee"] = f"{training['taught_cells']:,} perturbed cells"
     if "joined" in training:
         found["joined from"] = _text(training["joined"])
     versions = training.get("versions", {})

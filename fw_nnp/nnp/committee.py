@@ -71,6 +71,7 @@ def train_apart(
             remedy="say how many, for example members: 4",
         )
     alone = spec.model_copy(update={"members": 1})
+    stage = stage.model_copy(update={"teachers": 0})
     threads = max(1, torch.get_num_threads() // spec.members)
     names = [f"member-{number}" for number in range(1, spec.members + 1)]
     with (

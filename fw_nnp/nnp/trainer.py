@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fw_nnp.core.errors import TrainingError
@@ -13,6 +14,7 @@ from fw_nnp.potentials.setfl import find_baseline
 from .identity import identity_of
 from .progress import Progress, StageResult
 from .stage_run import StageRun
+from .teaching import halves, lessons, n_teachers
 
 
 def train_stage(
@@ -32,7 +34,8 @@ def train_stage(
 ) -> StageResult:
     """Train `model` on the labels of one stage and leave ``model.pt`` in `directory`.
 
-    A stage that starts from another leaves ``movement.json`` as well: what moved, and how far.
+    A stage that starts from another leaves ``movement.json`` as well: what moved, and how far. A
+    stage with teachers leaves them in ``teachers/model.pt``.
 
     Without a time limit the result depends on the arguments only: a run that was killed and
     started again ends with the same bits on a CPU as one that was not. A finished stage is
@@ -85,6 +88,41 @@ def train_stage(
     model, baseline = find_baseline(model, base, potentials_dir)
     directory.mkdir(parents=True, exist_ok=True)
     identity = identity_of(stage, model, training, validation, seed, start_from, replay)
-    run = StageRun(stage, directory, identity, seed)
-    run.set_up(model, training, validation, start_from, replay, baseline)
-    return run.train(stop, progress)
+    count = n_teachers(stage, model, training)
+    if not count:
+        run = StageRun(stage, directory, identity, seed)
+        run.set_up(model, training, validation, start_from, replay, baseline)
+        return run.train(stop, progress)
+    of_teachers, own = halves(stage)
+    committee = train_stage(
+        of_teachers,
+        model.model_copy(update={"members": count}),
+        training,
+        validation,
+        directory / "teachers",
+        seed=seed,
+        base=base,
+        potentials_dir=potentials_dir,
+        stop=stop,
+        progress=_part_of(progress, 0.0),
+    )
+    if committee.stopped_early:
+        return committee
+    run = StageRun(own, directory, identity, seed)
+    taught = lessons(committee.model_path, training, seed)
+    run.set_up(model, training, validation, None, (), baseline, taught)
+    result = run.train(stop, _part_of(progress, 0.5))
+    return replace(
+        result,
+        wall_s=committee.wall_s + result.wall_s,
+        core_s=committee.core_s + result.core_s,
+    )
+
+
+def _part_of(
+    progress: Callable[[Progress], None] | None, start: float
+) -> Callable[[Progress], None] | None:
+    """The same, told by one of two halves of a stage."""
+    if progress is None:
+        return None
+    return lambda told: progress(replace(told, fraction=start + 0.5 * told.fraction))

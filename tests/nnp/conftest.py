@@ -171,3 +171,11 @@ def fitted(tmp_path_factory) -> Path:
     return train_stage(
         stage, spec, items[:32], items[32:], tmp_path_factory.mktemp("fitted"), seed=1
     ).model_path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _teachers_only_where_asked():
+    """Trainings of these tests are short; which labels are few is tested in test_teaching."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fw_nnp.nnp.teaching.FEW_ATOMS", 0)
+        yield

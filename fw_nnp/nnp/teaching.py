@@ -1,0 +1,113 @@
+"""A committee that teaches: its answers for perturbed cells, from which one network learns.
+
+Where labels are few, models that are trained on them err each in its own way, and the mean of a
+committee errs less than any member. A single model that learns the committee's energies, forces
+and stresses of perturbed copies of the cells, beside the labels themselves, keeps most of what
+the mean has gained, and costs no more than before where it is used (ensemble knowledge
+distillation; for potentials Matin et al., arXiv:2503.14293).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from fw_nnp.core.records import Configuration, FloatArray, Label, LabelledConfiguration
+from fw_nnp.core.specs import AnyModelSpec, ModelSpec, StageSpec
+
+from .neighbours import find_neighbours
+from .prediction import predict
+
+TEACHERS = 4
+"""Members of the committee, unless the stage says how many."""
+FEW_ATOMS = 40_000
+"""Labelled atoms up to which there are teachers, unless the stage says so."""
+COPIES = 3
+"""Perturbed copies of each cell."""
+PASSES = 2
+"""An epoch of the stage is so many steps of the model per cell: of labels and of answers."""
+RATTLE = 0.15
+"""Å: standard deviation of the displacements along each axis, at most,"""
+SHARE = 0.06
+"""and at most this share of the shortest distance in the cell."""
+STRAIN = 0.02
+"""Standard deviation of the strains."""
+BEYOND = 1.5
+"""A copy is left out if a force is so many times the largest labelled one."""
+
+
+def n_teachers(
+    stage: StageSpec, model: AnyModelSpec, training: Sequence[LabelledConfiguration]
+) -> int:
+    """Size of the committee that is trained before the model; 0: none."""
+    if not isinstance(model, ModelSpec) or model.members > 1 or model.heads or stage.start_from:
+        return 0
+    if stage.teachers is not None:
+        return stage.teachers
+    few = sum(item.configuration.n_atoms for item in training) <= FEW_ATOMS
+    return TEACHERS if few and stage.labels == "high" else 0
+
+
+def halves(stage: StageSpec) -> tuple[StageSpec, StageSpec]:
+    """The stage of the teachers, and that of the model, which has more cells to an epoch.
+
+    With a time limit each has half of it.
+    """
+    limit = None if stage.time_limit is None else stage.time_limit / 2
+    epochs = max(1, round(stage.epochs * PASSES / (1 + COPIES)))
+    return (
+        stage.model_copy(update={"teachers": 0, "time_limit": limit}),
+        stage.model_copy(update={"epochs": epochs, "time_limit": limit}),
+    )
+
+
+def lessons(
+    committee: Path, items: Sequence[LabelledConfiguration], seed: int
+) -> list[LabelledConfiguration]:
+    """Perturbed copies of labelled cells with the committee's answers for labels.
+
+    An answer has what the label of its cell has: where forces or stress are not labelled, the
+    committee has not learned them.
+    """
+    random = np.random.default_rng(seed)
+    copies = [(item, _perturbed(item.configuration, random)) for item in [*items] * COPIES]
+    answers = predict(committee, [configuration for _, configuration in copies])
+    taught = [
+        replace(item, configuration=configuration, label=_of_its_kind(item.label, answer))
+        for (item, configuration), answer in zip(copies, answers, strict=True)
+    ]
+    limit = BEYOND * max(_largest(item.label) for item in items)
+    return [item for item in taught if _largest(item.label) <= limit]
+
+
+def _perturbed(configuration: Configuration, random: np.random.Generator) -> Configuration:
+    n = configuration.n_atoms
+    species = np.zeros(n, dtype=np.int64)
+    shortest = find_neighbours(configuration, RATTLE / SHARE, species, 1).shortest
+    rattle = min(RATTLE, SHARE * shortest) * random.uniform(0.2, 1.0)
+    displacements = random.normal(scale=rattle, size=(n, 3))
+    strain = random.normal(scale=STRAIN, size=(3, 3))
+    deformation = np.eye(3) + 0.5 * (strain + strain.T)
+    return replace(
+        configuration,
+        cell=configuration.cell @ deformation,
+        positions=(configuration.positions + displacements) @ deformation,
+    )
+
+
+def _of_its_kind(label: Label, answer: Label) -> Label:
+    return replace(
+        answer,
+        theory_id=label.theory_id,
+        forces=None if label.forces is None else answer.forces,
+        stress=None if label.stress is None else answer.stress,
+    )
+
+
+def _largest(label: Label) -> float:
+    """eV/Å; 0 without forces."""
+    forces: FloatArray | None = label.forces
+    return 0.0 if forces is None else float(np.abs(forces).max())
