@@ -6,10 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from .model_specs import AnyModelSpec
+from .errors import SpecError
+from .model_specs import AnyModelSpec, ModelSpec
 from .presets import Preset, preset_keys
 from .spec import Name, PositiveInt, Spec
 from .units import Duration
+
+
+def may_be_taught(model: AnyModelSpec) -> bool:
+    """Whether a committee of such models can teach one of them."""
+    return isinstance(model, ModelSpec) and model.members == 1 and not model.heads
 
 
 class LossWeights(Spec):
@@ -100,7 +106,20 @@ class StageSpec(Spec):
         return self
 
     def plain(self, model: AnyModelSpec) -> StageSpec:
-        """The same stage with its preset written out."""
+        """The same stage with its preset written out.
+
+        Raises
+        ------
+        SpecError
+            The preset or the teachers do not go with the model.
+        """
+        if self.teachers and not may_be_taught(model):
+            raise SpecError(
+                f"stage '{self.name}' has teachers, but the model is no single network of kind "
+                "moments without heads",
+                place="train.stages",
+                remedy="leave teachers out, or change the model",
+            )
         if self.preset is None:
             return self
         own = self.model_dump(include=self.model_fields_set - {"preset"})

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from fw_nnp.core.records import Configuration, FloatArray, Label, LabelledConfiguration
-from fw_nnp.core.specs import AnyModelSpec, ModelSpec, StageSpec
+from fw_nnp.core.specs import AnyModelSpec, StageSpec, may_be_taught
 
 from .neighbours import find_neighbours
 from .prediction import predict
@@ -43,10 +43,10 @@ def n_teachers(
     stage: StageSpec, model: AnyModelSpec, training: Sequence[LabelledConfiguration]
 ) -> int:
     """Size of the committee that is trained before the model; 0: none."""
-    if not isinstance(model, ModelSpec) or model.members > 1 or model.heads or stage.start_from:
-        return 0
     if stage.teachers is not None:
         return stage.teachers
+    if stage.start_from is not None or not may_be_taught(model):
+        return 0
     few = sum(item.configuration.n_atoms for item in training) <= FEW_ATOMS
     return TEACHERS if few and stage.labels == "high" else 0
 

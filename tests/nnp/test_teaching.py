@@ -9,8 +9,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from fw_nnp.core.errors import SpecError
 from fw_nnp.core.records import Configuration
-from fw_nnp.core.specs import ModelSpec, StageSpec
+from fw_nnp.core.specs import ModelSpec, StageSpec, TrainSpec
 from fw_nnp.nnp import load_calculator, predict, train_stage
 from fw_nnp.nnp.artefact import load_model, read_card
 from fw_nnp.nnp.teaching import COPIES, RATTLE, SHARE, halves, lessons, n_teachers
@@ -18,6 +19,9 @@ from fw_nnp.nnp.teaching import COPIES, RATTLE, SHARE, halves, lessons, n_teache
 from .conftest import SMALL, SMALL_ANI, emt_cells
 
 STAGE = StageSpec(name="first", epochs=4, batch_size=8, teachers=2)
+
+
+UNFIT = (ModelSpec(members=2), ModelSpec(heads=["low", "high"]), SMALL_ANI)
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +39,8 @@ def test_few_labels_have_teachers_unless_the_stage_says(cells, small_spec, monke
     assert n_teachers(stage, small_spec, [*cells, cells[0]]) == 0
     assert n_teachers(STAGE, small_spec, [*cells, cells[0]]) == 2
     assert n_teachers(StageSpec(name="first", teachers=0), small_spec, cells) == 0
-    for other in (ModelSpec(members=2), ModelSpec(heads=["low", "high"]), SMALL_ANI):
-        assert n_teachers(STAGE, other, cells) == 0
+    for other in UNFIT:
+        assert n_teachers(stage, other, cells) == 0
     for other in ({"start_from": "first"}, {"labels": "low"}):
         assert n_teachers(StageSpec(name="second", **other), small_spec, cells) == 0
 
@@ -44,6 +48,12 @@ def test_few_labels_have_teachers_unless_the_stage_says(cells, small_spec, monke
 def test_a_later_stage_has_no_teachers():
     with pytest.raises(ValidationError, match="starts from another has no teachers"):
         StageSpec(name="second", start_from="first", teachers=4)
+
+
+@pytest.mark.parametrize("model", UNFIT, ids=["committee", "heads", "ani"])
+def test_models_that_cannot_be_taught_are_refused_before_anything_runs(model):
+    with pytest.raises(SpecError, match="stage 'first' has teachers, but the model"):
+        TrainSpec(model=model, stages=[STAGE])
 
 
 def test_half_of_the_time_is_the_teachers():
