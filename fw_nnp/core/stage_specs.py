@@ -67,8 +67,9 @@ class StageSpec(Spec):
     teachers: Annotated[int, Field(ge=0)] | None = None
     """Members of a committee that is trained first, on the same labels; the model then learns its
     answers for perturbed cells, too, which makes up for few labels: errors like the committee's,
-    at the cost of one network. Left out: 4 in a first stage on high labels of up to 40,000 atoms,
-    else none. A committee, a model with heads and other kinds than `moments` have none."""
+    at the cost of one network. It has half as many epochs, of four times the cells. Left out: 4 in
+    a first stage on high labels of up to 40,000 atoms, else none. A committee, a model with heads
+    and other kinds than `moments` have none."""
     refit_energies: bool = True
     """Re-fit the reference energies to the new labels before the stage."""
     epochs: PositiveInt = 150
