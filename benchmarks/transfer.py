@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     pool, _, test = split(items, (0.8, 0.0, 0.2), 1, "near_duplicates")
     low = low_labels(pool, asked.out)
     seconds = 60.0 * asked.minutes
-    first = StageSpec(name="low", labels="low", epochs=FOREVER, time_limit=seconds, teachers=0)
+    first = StageSpec(name="low", labels="low", epochs=FOREVER, time_limit=seconds)
     start = train(first, low, asked.out / "low", asked.seed).model_path
     zero = fit_shift(pool, [item.label for item in low])
     other = [item.label for item in low_labels(test, asked.out)]
@@ -67,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     for count in asked.labels:
         for recipe in asked.recipes:
             keys = {"start_from": "low", **RECIPES[recipe]}
+            # those from scratch have no teachers either: the recipes alone are compared
             stage = StageSpec.model_validate(
                 {**keys, "name": recipe, "epochs": FOREVER, "time_limit": seconds, "teachers": 0}
             )

@@ -74,8 +74,8 @@ class StageSpec(Spec):
     """Re-fit the reference energies to the new labels before the stage."""
     epochs: PositiveInt = 150
     time_limit: Duration | None = None
-    """Stop cleanly after so long, with the learning rate decayed to its end over this time; half
-    of it is the teachers'."""
+    """Stop cleanly after so long, with the learning rate decayed to its end over this time.
+    Teachers, where there are any, take half of it."""
     optimizer: Literal["soap", "adamw"] = "soap"
     """``soap``: Adam in the eigenbasis of the gradients' covariance; ``adamw``: for comparison."""
     learning_rate: Annotated[float, Field(gt=0.0)] = 3e-3

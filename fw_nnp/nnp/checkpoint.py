@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from fw_nnp.core.errors import CheckpointMismatch, TrainingError
 
 SCHEMA = 1
+NAME = "checkpoint.pt"
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -69,5 +71,33 @@ def load(path: Path) -> dict[str, Any]:
             f"schema {schema}, this version of fw_nnp reads {SCHEMA}",
             place=str(path),
             remedy="train again, or use the version of fw_nnp that wrote it",
+        )
+    return content
+
+
+def resume(directory: Path, identity: Mapping[str, str]) -> dict[str, Any] | None:
+    """The state of the training in `directory`; None where there is none.
+
+    Parameters
+    ----------
+    identity
+        Digests of everything that decides the result of the training that is to go on.
+
+    Raises
+    ------
+    CheckpointMismatch
+        The state belongs to another training.
+    """
+    path = directory / NAME
+    if not path.exists():
+        return None
+    content = load(path)
+    theirs = content.get("identity", {})
+    differing = [name for name, value in identity.items() if theirs.get(name) != value]
+    if differing:
+        raise CheckpointMismatch(
+            f"the checkpoint belongs to another training: {', '.join(differing)} differ",
+            place=str(path),
+            remedy="choose another directory, or delete the checkpoint to start afresh",
         )
     return content

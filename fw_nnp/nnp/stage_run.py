@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import fw_nnp
-from fw_nnp.core.errors import CheckpointMismatch, Diverged
+from fw_nnp.core.errors import Diverged
 from fw_nnp.core.records import LabelledConfiguration
 from fw_nnp.core.specs import AnyModelSpec, StageSpec
 from fw_nnp.potentials.setfl import Setfl
@@ -67,7 +67,7 @@ class StageRun:
 
         `taught` are labels like those for `training`, but not from data.
         """
-        stored = self._stored()
+        stored = checkpoint.resume(self.directory, self.identity)
         elements = sorted({e for item in training for e in item.configuration.elements})
         if start_from is None:
             self.model = build(spec, elements, self.seed, baseline)
@@ -131,21 +131,6 @@ class StageRun:
             self.model.reference[heir] = self.model.reference[giver]
         self.heads = [head for head in spec.heads if head in {*trained, *used}]
 
-    def _stored(self) -> dict[str, Any] | None:
-        path = self.directory / "checkpoint.pt"
-        if not path.exists():
-            return None
-        content = checkpoint.load(path)
-        theirs = content.get("identity", {})
-        differing = [name for name, value in self.identity.items() if theirs.get(name) != value]
-        if differing:
-            raise CheckpointMismatch(
-                f"the checkpoint belongs to another training: {', '.join(differing)} differ",
-                place=str(path),
-                remedy="choose another directory, or delete the checkpoint to start afresh",
-            )
-        return content
-
     def _restore(self, stored: dict[str, Any]) -> None:
         self.optimizer.load_state_dict(stored["optimizer"])
         self.average.copy_(stored["average"])
@@ -157,7 +142,7 @@ class StageRun:
     def save(self) -> None:
         """Write the whole state, so that training goes on as if nothing had happened."""
         checkpoint.save(
-            self.directory / "checkpoint.pt",
+            self.directory / checkpoint.NAME,
             {
                 "kind": "checkpoint",
                 "identity": self.identity,

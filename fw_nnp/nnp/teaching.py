@@ -23,7 +23,7 @@ from .prediction import predict
 
 TEACHERS = 4
 """Members of the committee, unless the stage says how many."""
-FEW_ATOMS = 40_000
+TAUGHT_ATOMS = 40_000
 """Labelled atoms up to which there are teachers, unless the stage says so."""
 COPIES = 3
 """Perturbed copies of each cell."""
@@ -47,21 +47,24 @@ def n_teachers(
         return stage.teachers
     if stage.start_from is not None or not may_be_taught(model):
         return 0
-    few = sum(item.configuration.n_atoms for item in training) <= FEW_ATOMS
+    few = sum(item.configuration.n_atoms for item in training) <= TAUGHT_ATOMS
     return TEACHERS if few and stage.labels == "high" else 0
 
 
-def halves(stage: StageSpec) -> tuple[StageSpec, StageSpec]:
-    """The stage of the teachers, and that of the model, which has more cells to an epoch.
+def stage_of_teachers(stage: StageSpec) -> StageSpec:
+    """The same for the committee, in half of the time where that is limited."""
+    return stage.model_copy(update={"teachers": 0, "time_limit": _half(stage)})
 
-    With a time limit each has half of it.
-    """
-    limit = None if stage.time_limit is None else stage.time_limit / 2
-    epochs = max(1, round(stage.epochs * PASSES / (1 + COPIES)))
-    return (
-        stage.model_copy(update={"teachers": 0, "time_limit": limit}),
-        stage.model_copy(update={"epochs": epochs, "time_limit": limit}),
-    )
+
+def stage_of_taught(stage: StageSpec, n_cells: int, n_lessons: int) -> StageSpec:
+    """The same for the model: the rest of the time, and fewer epochs, for each has more cells."""
+    cells = 1 + round(n_lessons / n_cells)
+    epochs = max(1, round(stage.epochs * min(1.0, PASSES / cells)))
+    return stage.model_copy(update={"epochs": epochs, "time_limit": _half(stage)})
+
+
+def _half(stage: StageSpec) -> float | None:
+    return None if stage.time_limit is None else stage.time_limit / 2
 
 
 def lessons(

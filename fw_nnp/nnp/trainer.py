@@ -11,10 +11,11 @@ from fw_nnp.core.records import LabelledConfiguration
 from fw_nnp.core.specs import AnyModelSpec, StageSpec
 from fw_nnp.potentials.setfl import find_baseline
 
+from . import checkpoint
 from .identity import identity_of
 from .progress import Progress, StageResult
 from .stage_run import StageRun
-from .teaching import halves, lessons, n_teachers
+from .teaching import lessons, n_teachers, stage_of_taught, stage_of_teachers
 
 
 def train_stage(
@@ -69,6 +70,50 @@ def train_stage(
     TrainingError
         No labels, or the disk is full.
     """
+    _check(stage, training, start_from, replay)
+    stage = stage.plain(model)
+    model, baseline = find_baseline(model, base, potentials_dir)
+    directory.mkdir(parents=True, exist_ok=True)
+    identity = identity_of(stage, model, training, validation, seed, start_from, replay)
+    count = n_teachers(stage, model, training)
+    if not count:
+        run = StageRun(stage, directory, identity, seed)
+        run.set_up(model, training, validation, start_from, replay, baseline)
+        return run.train(stop, progress)
+    checkpoint.resume(directory, identity)  # refuses another training's before the long part
+    committee = train_stage(
+        stage_of_teachers(stage),
+        model.model_copy(update={"members": count}),
+        training,
+        validation,
+        directory / "teachers",
+        seed=seed,
+        base=base,
+        potentials_dir=potentials_dir,
+        stop=stop,
+        progress=_part_of(progress, 0.0),
+    )
+    if committee.stopped_early:
+        return committee
+    taught = lessons(committee.model_path, training, seed)
+    own = stage_of_taught(stage, len(training), len(taught))
+    run = StageRun(own, directory, identity, seed)
+    run.set_up(model, training, validation, None, (), baseline, taught)
+    result = run.train(stop, _part_of(progress, 0.5))
+    return replace(
+        result,
+        wall_s=committee.wall_s + result.wall_s,
+        core_s=committee.core_s + result.core_s,
+    )
+
+
+def _check(
+    stage: StageSpec,
+    training: Sequence[LabelledConfiguration],
+    start_from: Path | None,
+    replay: Sequence[LabelledConfiguration],
+) -> None:
+    """Refuse data that are not what the stage is about."""
     if not training:
         raise TrainingError("no labelled configurations to train on", place=stage.name)
     if (stage.start_from is None) != (start_from is None):
@@ -84,39 +129,6 @@ def train_stage(
             place=stage.name,
             remedy="give low-fidelity labels to the stages that replay them, and to no others",
         )
-    stage = stage.plain(model)
-    model, baseline = find_baseline(model, base, potentials_dir)
-    directory.mkdir(parents=True, exist_ok=True)
-    identity = identity_of(stage, model, training, validation, seed, start_from, replay)
-    count = n_teachers(stage, model, training)
-    if not count:
-        run = StageRun(stage, directory, identity, seed)
-        run.set_up(model, training, validation, start_from, replay, baseline)
-        return run.train(stop, progress)
-    of_teachers, own = halves(stage)
-    committee = train_stage(
-        of_teachers,
-        model.model_copy(update={"members": count}),
-        training,
-        validation,
-        directory / "teachers",
-        seed=seed,
-        base=base,
-        potentials_dir=potentials_dir,
-        stop=stop,
-        progress=_part_of(progress, 0.0),
-    )
-    if committee.stopped_early:
-        return committee
-    run = StageRun(own, directory, identity, seed)
-    taught = lessons(committee.model_path, training, seed)
-    run.set_up(model, training, validation, None, (), baseline, taught)
-    result = run.train(stop, _part_of(progress, 0.5))
-    return replace(
-        result,
-        wall_s=committee.wall_s + result.wall_s,
-        core_s=committee.core_s + result.core_s,
-    )
 
 
 def _part_of(

@@ -177,5 +177,5 @@ def fitted(tmp_path_factory) -> Path:
 def _teachers_only_where_asked():
     """Trainings of these tests are short; which labels are few is tested in test_teaching."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fw_nnp.nnp.teaching.FEW_ATOMS", 0)
+        patch.setattr("fw_nnp.nnp.teaching.TAUGHT_ATOMS", 0)
         yield

@@ -9,12 +9,21 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from fw_nnp.core.errors import SpecError
+from fw_nnp.core.errors import CheckpointMismatch, SpecError
 from fw_nnp.core.records import Configuration
 from fw_nnp.core.specs import ModelSpec, StageSpec, TrainSpec
 from fw_nnp.nnp import load_calculator, predict, train_stage
 from fw_nnp.nnp.artefact import load_model, read_card
-from fw_nnp.nnp.teaching import COPIES, RATTLE, SHARE, halves, lessons, n_teachers
+from fw_nnp.nnp.card import model_card
+from fw_nnp.nnp.teaching import (
+    COPIES,
+    RATTLE,
+    SHARE,
+    lessons,
+    n_teachers,
+    stage_of_taught,
+    stage_of_teachers,
+)
 
 from .conftest import SMALL, SMALL_ANI, emt_cells
 
@@ -34,7 +43,7 @@ def committee(cells, tmp_path_factory):
 
 def test_few_labels_have_teachers_unless_the_stage_says(cells, small_spec, monkeypatch):
     stage = StageSpec(name="first")
-    monkeypatch.setattr("fw_nnp.nnp.teaching.FEW_ATOMS", 4 * len(cells))
+    monkeypatch.setattr("fw_nnp.nnp.teaching.TAUGHT_ATOMS", 4 * len(cells))
     assert n_teachers(stage, small_spec, cells) == 4
     assert n_teachers(stage, small_spec, [*cells, cells[0]]) == 0
     assert n_teachers(STAGE, small_spec, [*cells, cells[0]]) == 2
@@ -57,11 +66,37 @@ def test_models_that_cannot_be_taught_are_refused_before_anything_runs(model):
 
 
 def test_half_of_the_time_is_the_teachers():
-    of_teachers, own = halves(StageSpec(name="first", time_limit="10 min"))
+    stage = StageSpec(name="first", time_limit="10 min", teachers=4)
+    of_teachers, own = stage_of_teachers(stage), stage_of_taught(stage, 10, 30)
     assert of_teachers.time_limit == own.time_limit == 300.0
     assert of_teachers.teachers == 0
-    of_teachers, own = halves(StageSpec(name="first", epochs=60))
-    assert (of_teachers.epochs, own.epochs * (1 + COPIES)) == (60, 120)
+
+
+@pytest.mark.parametrize(("answers", "epochs"), [(60, 30), (57, 30), (20, 60), (3, 60), (0, 60)])
+def test_more_cells_to_an_epoch_make_fewer_epochs(answers, epochs):
+    stage = StageSpec(name="first", epochs=60)
+    assert stage_of_teachers(stage).epochs == 60
+    assert stage_of_taught(stage, 20, answers).epochs == epochs
+
+
+def test_a_training_without_teachers_is_not_gone_on_with(cells, small_spec, tmp_path):
+    """And that is said before the teachers are trained, not after."""
+    parts = cells[:20], cells[40:]
+    without = STAGE.model_copy(update={"teachers": 0})
+    train_stage(without, small_spec, *parts, tmp_path, seed=1)
+    with pytest.raises(CheckpointMismatch, match="stage differ"):
+        train_stage(STAGE, small_spec, *parts, tmp_path, seed=1)
+    assert not (tmp_path / "teachers").exists()
+
+
+def test_perfect_crystals_have_no_answers_and_all_their_epochs(small_spec, tmp_path):
+    still = []
+    for item in emt_cells(8):
+        label = replace(item.label, forces=np.zeros((4, 3)))
+        still.append(replace(item, label=label))
+    result = train_stage(STAGE, small_spec, still, [], tmp_path, seed=1)
+    assert read_card(result.model_path)["training"]["taught_cells"] == 0
+    assert len(result.history) == STAGE.epochs
 
 
 def test_answers_are_the_committees_for_cells_nearby(cells, committee):
@@ -128,6 +163,8 @@ def test_the_model_is_one_network_and_its_teachers_stay_beside_it(cells, small_s
     card = read_card(result.model_path)["training"]
     assert card["data"]["cells"] == 20
     assert card["taught_cells"] == len(lessons(teachers, cells[:20], 1)) > 50
+    row = f"| taught by a committee | {card['taught_cells']} perturbed cells |"
+    assert row in model_card(result.model_path)
     fractions = [progress.fraction for progress in told]
     assert fractions == sorted(fractions)
     assert fractions[3] == 0.5
