@@ -2,7 +2,9 @@
 
 Trains on public data, judges on what was not trained on, prints every mark beside the limit, the
 truth and published numbers. ``ni``: cells labelled by an EAM, judged by that EAM on fresh
-trajectories and properties. ``mo``, ``li``, ``mlearn DIR``: DFT labels with official test files.
+trajectories and properties. ``mo``, ``li``, ``mlearn DIR``: DFT labels with official test files;
+like the published potentials, ours are trained on every cell of the training file, with none
+left for validation.
 ``ablation``: energies, forces, stress; one stage and two.
 """
 
@@ -56,7 +58,8 @@ def run_mlearn(asked: argparse.Namespace) -> dict[str, Any]:
     folder = asked.folder or asked.data / "mlearn" / asked.set.capitalize()
     known = DESCRIPTIONS / f"mlearn_{folder.name.lower()}.yaml"
     data = mlearn.read_set(folder, asked.description or (known if known.exists() else None))
-    return _judged(asked, parts_of(data.training), lambda model: mlearn.judge(model, data))
+    parts = Parts(training=data.training, validation=[])
+    return _judged(asked, parts, lambda model: mlearn.judge(model, data))
 
 
 def run_ablation(asked: argparse.Namespace) -> dict[str, Any]:

@@ -18,17 +18,13 @@ from fw_nnp.nnp import StageResult, train_stage
 
 FRACTIONS = (0.9, 0.1, 0.0)  # train, validation; the tests are other cells
 SPLIT_SEED = 1  # the same split for every seed of a training
-QUANTITIES = {
-    "energy_meV_atom": "validation_energy",
-    "force_meV_A": "validation_forces",
-    "stress_GPa": "validation_stress",
-}
+QUANTITIES = {"energy_meV_atom": "energy", "force_meV_A": "forces", "stress_GPa": "stress"}
 screen = Console(stderr=True, highlight=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """Labels to train on and to validate with: no near-duplicates across."""
+    """Labels to train on and to validate with, no near-duplicates across; or all to train on."""
 
     training: list[LabelledConfiguration]
     validation: list[LabelledConfiguration]
@@ -65,7 +61,8 @@ def train(
         line = bar.add_task(f"{directory.name}, {stage.name}", total=1.0, errors="")
 
         def show(done: StageProgress) -> None:
-            found = [(done.record.get(key), unit) for unit, key in QUANTITIES.items()]
+            shown = "validation" if parts.validation else "train"
+            found = [(done.record.get(f"{shown}_{key}"), unit) for unit, key in QUANTITIES.items()]
             text = "  ".join(f"{value:.3g} {unit}" for value, unit in found if value is not None)
             bar.update(line, completed=done.fraction, errors=text)
 
@@ -94,5 +91,7 @@ def training_document(result: StageResult, parts: Parts) -> dict[str, Any]:
         "best_epoch": result.best_epoch,
         "wall_s": result.wall_s,
         "core_s": result.core_s,
-        "validation_rmse": {name: best.get(key) for name, key in QUANTITIES.items()},
+        "validation_rmse": {
+            name: best.get(f"validation_{key}") for name, key in QUANTITIES.items()
+        },
     }

@@ -22,9 +22,9 @@ Description = Annotated[
 ]
 #: Columns of the table -> the trainer's names.
 QUANTITIES = {
-    "energy meV/atom": "validation_energy",
-    "force meV/Å": "validation_forces",
-    "stress GPa": "validation_stress",
+    "energy meV/atom": "energy",
+    "force meV/Å": "forces",
+    "stress GPa": "stress",
 }
 
 
@@ -107,7 +107,7 @@ def train(
     if json:
         print_json({"model": str(model), "stages": rows, "movement": movements})
         return
-    print_table(rows, title="validation errors (RMSE)")
+    print_table(rows, title="errors (RMSE)")
     for name, moved in movements.items():
         if moved:
             print_table(_moved(moved), title=f"what stage {name} moved, relative to its start")
@@ -116,13 +116,23 @@ def train(
 
 def _row(name: str, result: StageResult) -> dict[str, Any]:
     """What the table says of a stage: the errors of the model that was kept."""
-    best = [row for row in result.history if row["epoch"] == result.best_epoch]
+    best = next((row for row in result.history if row["epoch"] == result.best_epoch), {})
+    cells, errors = _newest(best)
     return {
         "stage": name,
         "epochs": len(result.history),
         "wall_s": result.wall_s,
-        **{q: best[0][key] if best else None for q, key in QUANTITIES.items()},
+        "errors of": cells,
+        **errors,
     }
+
+
+def _newest(record: dict[str, Any]) -> tuple[str, dict[str, float | None]]:
+    """Validation errors of an epoch, or where no cell validates those of the training cells."""
+    validated = {q: record.get(f"validation_{key}") for q, key in QUANTITIES.items()}
+    if any(value is not None for value in validated.values()):
+        return "validation", validated
+    return "training", {q: record.get(f"train_{key}") for q, key in QUANTITIES.items()}
 
 
 def _parts(
@@ -249,8 +259,8 @@ def _moved(movement: dict[str, dict[str, float | None]]) -> list[dict[str, Any]]
 
 
 def _errors(record: dict[str, Any]) -> str:
-    """The newest validation errors, for the progress bar."""
-    shown = {q.split()[1]: record.get(key) for q, key in QUANTITIES.items()}
+    """The newest errors, for the progress bar."""
+    shown = {q.split()[1]: value for q, value in _newest(record)[1].items()}
     return "  ".join(f"{value:.3g} {unit}" for unit, value in shown.items() if value)
 
 

@@ -55,12 +55,25 @@ def cells(count: int, seed: int) -> list[LabelledConfiguration]:
     return items
 
 
+def test_all_cells_may_be_trained_on(call, tmp_path: Path) -> None:
+    write_labelled(tmp_path / "train.extxyz", cells(4, 1))
+    (tmp_path / "all.yaml").write_text(
+        "dataset: {fractions: [1, 0, 0]}\nstages: [{name: only, epochs: 2, teachers: 0}]\n"
+    )
+    words = ("train", "--data", "train.extxyz", "--out", "model", "--config", "all.yaml")
+    (stage,) = json.loads(call(*words, "--json"))["stages"]
+    assert stage["errors of"] == "training"
+    assert stage["force meV/Å"] > 0.0
+    assert "training" in call(*words)
+
+
 def test_train_evaluate_and_use(call, tmp_path: Path) -> None:
     write_labelled(tmp_path / "train.extxyz", cells(40, 1))
     write_labelled(tmp_path / "test.extxyz", cells(10, 2))
     words = ("train", "--data", "train.extxyz", "--out", "model", "--config", "train.yaml")
     first = json.loads(call(*words, "--json"))
     assert [stage["stage"] for stage in first["stages"]] == ["first", "second"]
+    assert {stage["errors of"] for stage in first["stages"]} == {"validation"}
     again = json.loads(call(*words, "--json"))
     assert again == first  # finished stages are returned as they are
     errors = json.loads(call("evaluate", "model/model.pt", "--data", "test.extxyz", "--json"))
