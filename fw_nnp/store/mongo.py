@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any
 
@@ -146,9 +147,16 @@ class MongoDocuments:
         *,
         fields: Sequence[str] | None = None,
     ) -> Iterator[bytes]:
-        yield from self._database[collection].find_raw_batches(
+        cursor = self._database[collection].find_raw_batches(
             dict(filter_), _projection(fields), batch_size=SLICE
         )
+        batches: Iterator[Any] = iter(cursor)  # of bytes, whatever pymongo's types say
+        with cursor, ThreadPoolExecutor(max_workers=1) as reader:
+            # the server looks for the next batch while this one is worked on
+            following = reader.submit(next, batches, None)
+            while (batch := following.result()) is not None:
+                following = reader.submit(next, batches, None)
+                yield batch
 
     def add_raw(self, collection: str, data: bytes) -> int:
         documents = [RawBSONDocument(one) for one in _documents_in(data)]

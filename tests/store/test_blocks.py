@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,6 +10,7 @@ import bson
 import numpy as np
 import pytest
 import torch
+from pymongo.errors import OperationFailure
 from stores import DFT, block
 
 from fw_nnp.core.blocks import Block, blocks_of
@@ -67,6 +69,35 @@ def test_blocks_come_back_to_the_last_bit(store):
     assert {f.configuration.id for f in store.frames({})} == {
         item.configuration.id for item in rows.values()
     }
+
+
+@pytest.mark.engines
+def test_a_stream_that_is_left_early_leaves_nothing_open(mongo_store, launchpad, monkeypatch):
+    """The next batch is read ahead; its cursor and its thread must not outlive the stream."""
+    monkeypatch.setattr("fw_nnp.store.mongo.SLICE", 5)
+    mongo_store.add_blocks([block(40)], campaign="a", purpose="training", sampler="made")
+
+    def opened() -> tuple[int, int]:
+        status = launchpad.connection.admin.command("serverStatus")
+        return status["metrics"]["cursor"]["open"]["total"], threading.active_count()
+
+    before = opened()
+    stream = mongo_store.documents.find_raw("labels", {})
+    next(stream)
+    assert opened() != before
+    stream.close()
+    assert opened() == before
+    assert len(list(mongo_store.documents.find_raw("labels", {}))) == 8
+    assert opened() == before
+
+
+@pytest.mark.engines
+def test_what_fails_while_reading_ahead_is_raised(mongo_store, monkeypatch):
+    monkeypatch.setattr("fw_nnp.store.mongo.SLICE", 5)
+    mongo_store.add_blocks([block(40)], campaign="a", purpose="training", sampler="made")
+    divided = {"$expr": {"$gt": [{"$divide": [1, "$corrections"]}, 0]}}
+    with pytest.raises(OperationFailure, match="divide"):
+        list(mongo_store.documents.find_raw("labels", divided))
 
 
 def test_a_block_and_single_labels_make_the_same_documents(store):
