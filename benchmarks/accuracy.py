@@ -3,8 +3,7 @@
 Trains on public data, judges on what was not trained on, prints every mark beside the limit, the
 truth and published numbers. ``ni``: cells labelled by an EAM, judged by that EAM on fresh
 trajectories and properties. ``mo``, ``li``, ``mlearn DIR``: DFT labels with official test files;
-like the published potentials, ours are trained on every cell of the training file, with none
-left for validation.
+ours are trained on every cell of the training file, with none left for validation.
 ``ablation``: energies, forces, stress; one stage and two.
 """
 

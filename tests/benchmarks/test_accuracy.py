@@ -124,7 +124,7 @@ def test_molybdenum_is_trained_and_judged(capsys, tmp_path):
     assert marks["C11, error in %"]["truth"] == 472.0
     assert (tmp_path / "mo-1" / "model.pt").exists()
     (training,) = document["trainings"]
-    assert training["training_configurations"] == 194  # every cell, as for the published ones
+    assert training["training_configurations"] == 194  # every cell
     assert training["validation_configurations"] == 0
 
 
