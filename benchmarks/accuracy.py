@@ -24,6 +24,7 @@ from judging.table import show_rows, show_verdicts
 from judging.training import Parts, default_stage, parts_of, train, training_document
 
 from fw_nnp.core.errors import FwNnpError
+from fw_nnp.core.specs import ModelSpec
 from fw_nnp.exchange import load_description, read_labelled
 
 ROOT = Path(__file__).parents[1]
@@ -86,7 +87,7 @@ def _judged(
         stage = default_stage(asked.time_limit, asked.epochs)
         for seed in asked.seeds:
             home = asked.out / f"{asked.set}-{seed}"
-            result = train(stage, parts, home, seed, asked.members)
+            result = train(stage, parts, home, seed, ModelSpec(members=asked.members))
             trainings.append({"seed": seed, **training_document(result, parts)})
             models.append(result.model_path)
     found = verdicts([judge(model) for model in models])

@@ -16,6 +16,7 @@ from fw_nnp.core.splits import split
 from fw_nnp.nnp import Progress as StageProgress
 from fw_nnp.nnp import StageResult, train_stage
 
+DEFAULT_MODEL = ModelSpec()
 FRACTIONS = (0.9, 0.1, 0.0)  # train, validation; the tests are other cells
 SPLIT_SEED = 1  # the same split for every seed of a training
 QUANTITIES = {"energy_meV_atom": "energy", "force_meV_A": "forces", "stress_GPa": "stress"}
@@ -52,10 +53,10 @@ def train(
     parts: Parts,
     directory: Path,
     seed: int,
-    members: int = 1,
+    model: ModelSpec = DEFAULT_MODEL,
     start_from: Path | None = None,
 ) -> StageResult:
-    """Train the default model in `directory`; where it was interrupted, it goes on."""
+    """Train `model` in `directory`; where it was interrupted, it goes on."""
     columns = [*Progress.get_default_columns(), TextColumn("{task.fields[errors]}")]
     with Progress(*columns, console=screen) as bar:
         line = bar.add_task(f"{directory.name}, {stage.name}", total=1.0, errors="")
@@ -68,7 +69,7 @@ def train(
 
         result = train_stage(
             stage,
-            ModelSpec(members=members),
+            model,
             parts.training,
             parts.validation,
             directory,
