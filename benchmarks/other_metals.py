@@ -25,10 +25,11 @@ import yaml
 from ase.data import atomic_numbers
 from judging.table import show_rows
 from judging.training import Parts, default_stage, parts_of, screen, train, training_document
+from pydantic import ValidationError
 
 from fw_nnp.core.errors import FwNnpError
 from fw_nnp.core.records import Configuration, Label, LabelledConfiguration
-from fw_nnp.core.specs import EvaluateSpec, ModelSpec, PotentialSpec
+from fw_nnp.core.specs import EvaluateSpec, ModelSpec, PotentialSpec, StageSpec
 from fw_nnp.exchange import load_description, read_labelled
 from fw_nnp.nnp import predict
 from fw_nnp.potentials import make_potential
@@ -59,7 +60,7 @@ METALS: Mapping[str, Metal] = {
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Train for every metal and seed, compare, print; returns the document of ``--json``."""
-    asked = _parser().parse_args(arguments)
+    asked = _asked(arguments)
     torch.set_num_threads(asked.threads)
     truth, rows = {}, []
     for symbol in asked.metals:
@@ -89,8 +90,7 @@ def judged(symbol: str, asked: argparse.Namespace) -> tuple[dict[str, float], li
     potential = make_potential(
         spec, lmp=programs.require("lmp"), base=ROOT, potentials_dir=programs.potentials
     )
-    stage = default_stage(None, asked.epochs, **asked.stage)
-    model = ModelSpec.model_validate(asked.model)
+    stage, model = settings(asked)
     rows = []
     with TemporaryDirectory() as name:
         scratch = Path(name)
@@ -171,18 +171,40 @@ def properties(symbol: str, evaluate: Evaluate) -> dict[str, float]:
     }
 
 
-def _parser() -> argparse.ArgumentParser:
+def settings(asked: argparse.Namespace) -> tuple[StageSpec, ModelSpec]:
+    """The default ones with the changes that are asked for."""
+    stage = default_stage(None, asked.epochs, **asked.stage)
+    return stage, ModelSpec.model_validate(asked.model)
+
+
+def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line; wrong settings end it before anything is trained."""
     parser = argparse.ArgumentParser(description="What settings are worth on other metals.")
-    parser.add_argument("--metals", type=lambda text: text.split(","), default=list(METALS))
-    parser.add_argument("--seeds", type=lambda text: [*map(int, text.split(","))], default=[1])
+    parser.add_argument("--metals", nargs="+", choices=METALS, default=list(METALS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1])
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--cells", type=int, help="as few of the nickel cells, to try it out")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--stage", type=yaml.safe_load, default={}, help="changes, as YAML")
-    parser.add_argument("--model", type=yaml.safe_load, default={}, help="changes, as YAML")
+    parser.add_argument("--stage", type=_changes, default={}, help="changes, as YAML")
+    parser.add_argument("--model", type=_changes, default={}, help="changes, as YAML")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the public data")
     parser.add_argument("--json", action="store_true", help="the document, on stdout")
-    return parser
+    asked = parser.parse_args(arguments)
+    try:
+        settings(asked)
+    except ValidationError as error:
+        parser.error(f"--stage or --model: {error}")
+    return asked
+
+
+def _changes(text: str) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise argparse.ArgumentTypeError(f"no YAML: {error}") from error
+    if not isinstance(found, dict):
+        raise argparse.ArgumentTypeError('wanted is "{KEY: VALUE}"')
+    return found
 
 
 if __name__ == "__main__":

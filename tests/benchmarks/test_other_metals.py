@@ -50,3 +50,18 @@ def test_a_scaled_cell_has_the_other_metal_at_its_own_distances():
     assert set(new.symbols) == {"Al"}
     assert new.volume / old.volume == pytest.approx((4.0453 / 3.5162) ** 3)
     assert new.positions @ old.cell == pytest.approx(old.positions @ new.cell)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--metals", "Xx"], "Xx"),
+        (["--stage", "energy"], "{KEY: VALUE}"),
+        (["--stage", "{wieghts: {energy: 200}}"], "wieghts"),
+        (["--model", "{n_basis: -1}"], "n_basis"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_before_any_training(arguments, said, capsys):
+    with pytest.raises(SystemExit):
+        other_metals.main(arguments)
+    assert said in capsys.readouterr().err
