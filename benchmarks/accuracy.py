@@ -21,7 +21,7 @@ import torch
 from judging import ablation, mlearn, nickel
 from judging.marks import Mark, verdicts
 from judging.table import show_rows, show_verdicts
-from judging.training import Parts, default_stage, parts_of, train, training_document
+from judging.training import Parts, default_stage, parts_of, seeds_of, train, training_document
 
 from fw_nnp.core.errors import FwNnpError
 from fw_nnp.core.specs import ModelSpec
@@ -119,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, run in runs.items():
         one = sets.add_parser(name)
         one.set_defaults(run=run, folder=None, description=None)
-        one.add_argument("--seeds", type=_seeds, default=[1], help="for example 1,2,3")
+        one.add_argument("--seeds", type=seeds_of, default=[1], help="for example 1,2,3")
         one.add_argument("--threads", type=int, default=os.cpu_count())
         one.add_argument("--data", type=Path, default=DATA, help="folder of the public data")
         one.add_argument("--out", type=Path, default=Path("accuracy"), help="models, documents")
@@ -137,10 +137,6 @@ def _parser() -> argparse.ArgumentParser:
             one.add_argument("folder", type=Path, help="with training.json and test.json")
             one.add_argument("--description", type=Path, help="YAML that describes the files")
     return parser
-
-
-def _seeds(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
 
 
 if __name__ == "__main__":

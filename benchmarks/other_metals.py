@@ -24,7 +24,15 @@ import torch
 import yaml
 from ase.data import atomic_numbers
 from judging.table import show_rows
-from judging.training import Parts, default_stage, parts_of, screen, train, training_document
+from judging.training import (
+    Parts,
+    default_stage,
+    parts_of,
+    screen,
+    seeds_of,
+    train,
+    training_document,
+)
 from pydantic import ValidationError
 
 from fw_nnp.core.errors import FwNnpError
@@ -181,7 +189,7 @@ def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line; wrong settings end it before anything is trained."""
     parser = argparse.ArgumentParser(description="What settings are worth on other metals.")
     parser.add_argument("--metals", nargs="+", choices=METALS, default=list(METALS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[1])
+    parser.add_argument("--seeds", type=seeds_of, default=[1], help="for example 1,2,3")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--cells", type=int, help="as few of the nickel cells, to try it out")
     parser.add_argument("--threads", type=int, default=1)

@@ -37,6 +37,11 @@ def parts_of(items: Sequence[LabelledConfiguration]) -> Parts:
     return Parts(training=training, validation=validation)
 
 
+def seeds_of(text: str) -> list[int]:
+    """Seeds as the command line has them, ``1,2,3``."""
+    return [int(part) for part in text.split(",")]
+
+
 def default_stage(time_limit: str | None, epochs: int | None, **changes: Any) -> StageSpec:
     """The default stage; how long it takes may be given, and what an ablation changes."""
     stage: dict[str, Any] = {"name": "train", **changes}

@@ -10,16 +10,15 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
 sys.path.insert(0, str(ROOT / "benchmarks"))
+needs_data = pytest.mark.skipif(not DATA.exists(), reason="no ../shared/data")
 
 import other_metals  # noqa: E402
 
 from fw_nnp.core.errors import FwNnpError  # noqa: E402
-from fw_nnp.services.engines import find_programs  # noqa: E402
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="no ../shared/data")
+@needs_data
 def test_copper_is_that_of_its_eam_and_a_potential_is_compared_with_it():
-    find_programs().require("lmp")
     few = ["--cells", "60", "--epochs", "20", "--stage", "{teachers: 0}"]
     document = other_metals.main(["--metals", "Cu", *few, "--json"])
     truth = document["truth"]["Cu"]
@@ -42,10 +41,9 @@ def test_a_potential_that_knows_no_crystal_makes_a_row_of_its_own(monkeypatch, c
     assert "no minimum" in capsys.readouterr().err
 
 
+@needs_data
 def test_a_scaled_cell_has_the_other_metal_at_its_own_distances():
-    (item, *_) = other_metals.nickel_parts(DATA, 40).training if DATA.exists() else (None,)
-    if item is None:
-        pytest.skip("no ../shared/data")
+    item = other_metals.nickel_parts(DATA, 40).training[0]
     old, new = item.configuration, other_metals.scaled(item.configuration, "Al")
     assert set(new.symbols) == {"Al"}
     assert new.volume / old.volume == pytest.approx((4.0453 / 3.5162) ** 3)
