@@ -56,7 +56,8 @@ class ModelSpec(EveryModel):
     kind: str = "moments"
     """Name in MODELS, or ``package.module:attribute``."""
     n_basis: PositiveInt = 12
-    """Radial basis functions (Chebyshev x cutoff) per element pair."""
+    """Radial basis functions (Chebyshev x cutoff) per element pair. More of them tell distances
+    apart more finely, which pays where labels are many and not where they are few."""
     n_radial: PositiveInt = 16
     """Learned pairs of contractions of them; with `l_max` + 1 features each."""
     l_max: Annotated[int, Field(ge=0, le=6)] = 4

@@ -9,7 +9,7 @@ from typing import Any
 
 from fw_nnp.core.errors import CheckpointMismatch, SpecError
 from fw_nnp.core.hashing import digest
-from fw_nnp.core.model_specs import AnyModelSpec, EveryModel, ModelSpec, spec_of
+from fw_nnp.core.model_specs import AnyModelSpec, ModelSpec, spec_of
 from fw_nnp.core.parsing import parse
 from fw_nnp.core.registry import did_you_mean
 from fw_nnp.potentials.setfl import Setfl, read_setfl
@@ -21,10 +21,8 @@ from .kernel_cache import announce_compilation
 from .models import MODELS
 from .potential import Potential
 
-EARLIER: dict[type[EveryModel], dict[str, Any]] = {ModelSpec: {"n_embedded": 0}}
-"""What models had before there was a key for it."""
-FORMAT = 2
-"""Of model files; since 2 the linear terms of embedded densities are bounded."""
+FORMAT = 3
+"""Of model files; a new one where `moments` computes otherwise: since 3, other radial functions."""
 UNITS = {"energy": "eV", "length": "Å", "stress": "eV/Å³, positive in tension"}
 
 
@@ -83,10 +81,11 @@ def load_model(path: Path, head: str = "") -> Potential:
     content = _model_file(path)
     card = json.loads(content["card"])
     kind = spec_of(card["model"]["kind"])
-    spec = parse(kind, EARLIER.get(kind, {}) | card["model"], place=str(path))
-    if card.get("format", 1) < 2 and getattr(spec, "n_embedded", 0):
+    spec = parse(kind, card["model"], place=str(path))
+    if isinstance(spec, ModelSpec) and card.get("format", 1) != FORMAT:
         raise CheckpointMismatch(
-            "from before embedded densities were bounded, which this version would get wrong",
+            f"format {card.get('format', 1)} of model files, which this version would get wrong: "
+            f"it computes as in format {FORMAT}",
             place=str(path),
             remedy="train it again, or use it with the fw_nnp that made it",
         )

@@ -71,9 +71,10 @@ def radial(inverse, n_columns, cutoff, n_basis, f, slope):  # type: ignore[no-un
         rest = one - x[j] * x[j]
         slope[0, j] = -two * two * two * per * x[j] * rest * rest * rest
     for j in range(n):
-        t[j] = two * (one - x[j]) * (one - x[j]) - one
+        rest = one - x[j] * x[j]
+        t[j] = two * rest * rest - one
     for j in range(n):
-        rate[j] = -two * two * per * (one - x[j])
+        rate[j] = -two * two * two * per * x[j] * (one - x[j] * x[j])
     if n_basis > 1:
         for j in range(n):
             f[1, j] = t[j] * f[0, j]

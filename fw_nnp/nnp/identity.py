@@ -9,6 +9,8 @@ from fw_nnp.core.hashing import canonical_json, digest
 from fw_nnp.core.records import LabelledConfiguration
 from fw_nnp.core.specs import AnyModelSpec, StageSpec
 
+from .artefact import FORMAT
+
 
 def identity_of(
     stage: StageSpec,
@@ -22,7 +24,7 @@ def identity_of(
     """Digests of everything that decides the result of a stage."""
     return {
         "stage": digest(canonical_json(stage.model_dump(mode="json"))),
-        "model": digest(canonical_json(model.model_dump(mode="json"))),
+        "model": digest(str(FORMAT), canonical_json(model.model_dump(mode="json"))),
         "training labels": _digest_labels(training),
         "validation labels": _digest_labels(validation),
         "replayed labels": _digest_labels(replay),

@@ -7,11 +7,12 @@ from torch import Tensor
 
 
 def radial_functions(distances: Tensor, cutoff: float, count: int) -> tuple[Tensor, Tensor]:
-    """f_k(r) = T_k(t) (1 - (r/rc)²)⁴ with t = 2 (1 - r/rc)² - 1, and df_k/dr.
+    """f_k(r) = T_k(t) (1 - x²)⁴ with t = 2 (1 - x²)² - 1 and x = r/rc, and df_k/dr.
 
-    The cutoff factor and its first three derivatives vanish at rc; t spends most of its
-    range on short distances, where potentials vary fastest (the map of Fan et al.,
-    Phys. Rev. B 104, 104309 (2021)).
+    The cutoff factor and its first three derivatives vanish at rc. In the angle whose cosine is t,
+    T_k is a cosine, and that angle grows with x almost evenly, by 4 / (2 - x²)^½; so the functions
+    tell distances apart wherever there are neighbours. With x for x² (Fan et al., Phys. Rev. B 104,
+    104309 (2021)) more than half of the range goes to distances that are shorter than any bond.
 
     Parameters
     ----------
@@ -31,8 +32,8 @@ def radial_functions(distances: Tensor, cutoff: float, count: int) -> tuple[Tens
     rest = 1.0 - x * x
     envelope = (rest**4)[:, None]
     envelope_slope = ((-8.0 / cutoff) * x * rest**3)[:, None]
-    t = 2.0 * (1.0 - x) ** 2 - 1.0
-    t_slope = (-4.0 / cutoff) * (1.0 - x)
+    t = 2.0 * rest * rest - 1.0
+    t_slope = (-8.0 / cutoff) * x * rest
     twice = 2.0 * t
     first = [torch.ones_like(t), t]  # T_k
     second = [torch.zeros_like(t), t_slope, twice * t_slope]  # U_(k-1) dt/dr

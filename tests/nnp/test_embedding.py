@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import torch
 
-from fw_nnp.core.errors import CheckpointMismatch
 from fw_nnp.core.records import Configuration
 from fw_nnp.core.specs import ModelSpec
-from fw_nnp.nnp import linear_forces, predict
-from fw_nnp.nnp.artefact import build, load_model, save_model
-from fw_nnp.nnp.checkpoint import load, save
+from fw_nnp.nnp import linear_forces
+from fw_nnp.nnp.artefact import build
 from fw_nnp.nnp.compiled import plain_torch
 from fw_nnp.nnp.data import read_configuration
 from fw_nnp.nnp.embedding import LIMIT, Embedding, bounded, typical
@@ -104,32 +100,3 @@ def test_far_beyond_what_was_seen_kernels_agree_with_torch():
     for mine, theirs in zip(found(), expected, strict=True):
         largest = float(theirs.abs().max())
         torch.testing.assert_close(mine, theirs, rtol=1e-8, atol=1e-12 * largest)
-
-
-def test_models_from_before_there_was_an_embedding_still_work(tmp_path):
-    model = steep(build(ModelSpec(n_embedded=0, **SMALL), ["Al", "Ni"], 3).double())
-    path, old = tmp_path / "model.pt", tmp_path / "old.pt"
-    save_model(path, model, {})
-    content = load(path)
-    card = json.loads(content["card"])
-    del card["model"]["n_embedded"], card["format"]
-    content["card"] = json.dumps(card)
-    content["state"] = {k: v for k, v in content["state"].items() if "embedding" not in k}
-    save(old, content)
-    assert load_model(old).spec.n_embedded == 0
-    cells = [random_cell(seed) for seed in range(3)]
-    for a, b in zip(predict(path, cells), predict(old, cells), strict=True):
-        assert a.energy == b.energy
-        np.testing.assert_array_equal(a.forces, b.forces)
-
-
-def test_models_with_unbounded_densities_are_refused(tmp_path):
-    path = tmp_path / "model.pt"
-    save_model(path, build(ModelSpec(**SMALL), ["Al", "Ni"], 3), {})
-    assert load_model(path).spec.n_embedded > 0
-    content = load(path)
-    card = json.loads(content["card"])
-    del card["format"]
-    save(path, content | {"card": json.dumps(card)})
-    with pytest.raises(CheckpointMismatch, match="before embedded densities were bounded"):
-        load_model(path)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from contextlib import nullcontext
+from copy import deepcopy
 
 import numpy as np
 import pytest
 import torch
 
-from fw_nnp.core.errors import SpecError
+from fw_nnp.core.errors import CheckpointMismatch, SpecError
 from fw_nnp.core.records import Configuration
 from fw_nnp.core.specs import ModelSpec
 from fw_nnp.nnp import compiled, predict, prediction
-from fw_nnp.nnp.artefact import build
+from fw_nnp.nnp.artefact import FORMAT, build, load_model, save_model
 from fw_nnp.nnp.batch import join
+from fw_nnp.nnp.checkpoint import load, save
 from fw_nnp.nnp.compiled import plain_torch
 from fw_nnp.nnp.data import read_configuration
 
@@ -153,11 +156,10 @@ DIFFERENCES = {1: [0.0, -0.5, 0.0, 0.5, 0.0], 3: [-0.5, 1.0, 0.0, -1.0, 0.5]}
 
 
 def test_energy_is_smooth_where_a_neighbour_crosses_the_cutoff(model):
-    """The highest derivative that the model promises to be continuous is nearly zero there."""
-    h = 0.01
+    """The highest derivative that the model promises to be continuous tends to zero there."""
     order = model.smoothness
 
-    def energies(centre):
+    def energies(centre, h):
         dimers = [
             Configuration(
                 cell=np.zeros((3, 3)),
@@ -169,13 +171,14 @@ def test_energy_is_smooth_where_a_neighbour_crosses_the_cutoff(model):
         ]
         return np.array([label.energy for label in predict(model, dimers)])
 
-    def derivative(centre):
-        return np.abs(energies(centre) @ DIFFERENCES[order]) / h**order
+    def derivative(centre, h=0.01):
+        return np.abs(energies(centre, h) @ DIFFERENCES[order]) / h**order
 
-    beyond = energies(model.cutoff + 3 * h)
-    assert np.ptp(beyond) < 1e-13
-    assert derivative(model.cutoff) < 0.2 * derivative(model.cutoff - 0.3)
-    assert derivative(model.cutoff - 0.3) > 1e-6
+    assert np.ptp(energies(model.cutoff + 0.03, 0.01)) < 1e-13
+    at = derivative(model.cutoff)  # of a jump it would be a part, whatever the step
+    assert derivative(model.cutoff, 0.0025) < 0.3 * at
+    assert at < 0.2 * max(derivative(model.cutoff - gap) for gap in (0.2, 0.3, 0.4))
+    assert at > 1e-9
 
 
 @pytest.mark.parametrize(
@@ -318,9 +321,43 @@ def test_float32_agrees_with_float64(model):
     for a, b in zip(exact, rough, strict=True):
         assert 0 < np.abs(a.forces - b.forces).max() < 1e-4 * np.abs(a.forces).max()
         np.testing.assert_allclose(b.stress, a.stress, rtol=0, atol=1e-4 * np.abs(a.stress).max())
-        assert b.energy == pytest.approx(a.energy, rel=1e-5)
     again = predict(model, cells)  # the model itself has lost nothing
     assert [a.energy for a in again] == [a.energy for a in exact]
+
+
+@pytest.mark.parametrize("quantity", ["energy", "forces", "stress"])
+def test_float32_loses_no_more_than_rounded_constants_lose(model, quantity):
+    # How rounding errors add up depends on the processor, and energies cancel in their sum. What
+    # must be lost is measured: double precision, with constants as rounded as float32 keeps them.
+    cells = [random_cell(seed) for seed in range(24)]
+
+    def found(asked, precision="double"):
+        labels = predict(asked, cells, precision=precision)
+        return np.array([np.ravel(getattr(label, quantity)) for label in labels])
+
+    exact = found(model)
+    rounded = [found(with_rounded_constants(model, seed)) - exact for seed in range(8)]
+    lost = rms(found(model, "single") - exact)
+    ratios = lost / (rms(np.concatenate(rounded, axis=1)) + 1e-6 * rms(exact))
+    assert lost.min() > 0
+    assert np.median(ratios) < 2
+    assert ratios.max() < 20  # atoms that all but touch, where the network extrapolates
+
+
+def rms(rows):
+    return np.sqrt(np.mean(rows**2, axis=1))
+
+
+@torch.no_grad()
+def with_rounded_constants(model, seed):
+    """A copy in double precision whose constants have errors of a rounding to float32."""
+    generator = torch.Generator().manual_seed(seed)
+    copy = deepcopy(model)
+    for name, tensor in copy.state_dict().items():
+        if tensor.is_floating_point() and name != "reference":
+            share = 2.0 * torch.rand(tensor.shape, generator=generator, dtype=tensor.dtype) - 1.0
+            tensor *= 1.0 + 2.0**-24 * share
+    return copy
 
 
 def test_unknown_element_and_coinciding_atoms_are_refused(model):
@@ -331,3 +368,21 @@ def test_unknown_element_and_coinciding_atoms_are_refused(model):
     twice[1] = twice[0]
     with pytest.raises(SpecError, match="apart"):
         predict(model, [changed(cell, positions=twice)])
+
+
+@pytest.mark.parametrize("model", ["moments"], indirect=True)
+@pytest.mark.parametrize("earlier", [None, FORMAT - 1])
+def test_model_files_that_would_be_computed_otherwise_are_refused(model, earlier, tmp_path):
+    path = tmp_path / "model.pt"
+    save_model(path, model, {})
+    assert load_model(path).spec == model.spec
+    content = load(path)
+    card = json.loads(content["card"])
+    del card["format"]
+    if earlier is not None:
+        card["format"] = earlier
+    save(path, content | {"card": json.dumps(card)})
+    with pytest.raises(
+        CheckpointMismatch, match=rf"computes as in format {FORMAT}(?s:.*)train it again"
+    ):
+        load_model(path)
