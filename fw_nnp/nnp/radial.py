@@ -12,7 +12,7 @@ def radial_functions(distances: Tensor, cutoff: float, count: int) -> tuple[Tens
     The cutoff factor and its first three derivatives vanish at rc. In the angle whose cosine is t,
     T_k is a cosine, and that angle grows with x almost evenly, by 4 / (2 - x²)^½; so the functions
     tell distances apart wherever there are neighbours. With x for x² (Fan et al., Phys. Rev. B 104,
-    104309 (2021)) more than half of the range goes to distances that are shorter than any bond.
+    104309 (2021)) more than half of the range goes to distances shorter than the bonds of a metal.
 
     Parameters
     ----------
