@@ -41,7 +41,7 @@ def predict(
     head
         Of a model file that has heads, as in `load_model`.
     precision
-        Of the model's arithmetic. ``single`` is faster, and errs by some 1e-6 of a force; too much
+        Of the model's arithmetic. ``single`` is faster, and errs by a few 1e-6 of a force; too much
         for elastic constants from small strains, little for errors against labels.
 
     Returns
