@@ -128,7 +128,7 @@ class _Relaxing:
         moving = self._moving
         state = moving.evaluate()
         forces = self._fire.forces(state)
-        largest = self._fire.largest(forces)
+        largest = self._fire.largest(state)
         converged = largest <= self._fmax
         going = converged if only_converged else np.full(len(moving), True)
         for index in np.nonzero(going)[0].tolist():
@@ -175,10 +175,17 @@ class _Fire:
         rows = virials.transpose(0, 2, 1) / self._moving.counts[:, None, None]
         return np.concatenate([atoms, rows.reshape(-1, 3)])
 
-    def largest(self, forces: FloatArray) -> FloatArray:
-        """(B,) largest norm of a row of each cell."""
+    def largest(self, state: State) -> FloatArray:
+        """(B,) largest norm of a force on an atom, or of a row of the virial, of each cell.
+
+        Not of the generalised forces, which are of the cell as it was at the start.
+        """
+        rows = state.forces
+        if self._cell:
+            virials = state.virials / self._moving.counts[:, None, None]
+            rows = np.concatenate([rows, virials.reshape(-1, 3)])
         largest = np.zeros(len(self._moving))
-        np.maximum.at(largest, self._owner, np.linalg.norm(forces, axis=1))
+        np.maximum.at(largest, self._owner, np.linalg.norm(rows, axis=1))
         return largest
 
     def keep(self, chosen: IntArray, forces: FloatArray) -> FloatArray:
