@@ -321,6 +321,7 @@ def test_float32_agrees_with_float64(model):
     for a, b in zip(exact, rough, strict=True):
         assert 0 < np.abs(a.forces - b.forces).max() < 1e-4 * np.abs(a.forces).max()
         np.testing.assert_allclose(b.stress, a.stress, rtol=0, atol=1e-4 * np.abs(a.stress).max())
+        assert b.energy == pytest.approx(a.energy, rel=1e-5)
     again = predict(model, cells)  # the model itself has lost nothing
     assert [a.energy for a in again] == [a.energy for a in exact]
 
