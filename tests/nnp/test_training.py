@@ -19,7 +19,7 @@ from fw_nnp.core.errors import CheckpointMismatch, Diverged, SpecError, Training
 from fw_nnp.core.records import Label
 from fw_nnp.core.specs import LossWeights, ModelSpec, StageSpec
 from fw_nnp.nnp import load_calculator, predict, train_stage
-from fw_nnp.nnp.artefact import load_model, read_card
+from fw_nnp.nnp.artefact import FORMAT, load_model, read_card
 from fw_nnp.nnp.data import CellSet, read_cell, total_errors
 
 from .conftest import SMALL, emt_cells
@@ -176,6 +176,17 @@ def test_checkpoint_of_another_training_is_refused(cells, small_spec, tmp_path):
     longer = stage.model_copy(update={"epochs": 2})
     with pytest.raises(CheckpointMismatch, match="stage differ"):
         train_stage(longer, small_spec, cells[:16], [], tmp_path, seed=1)
+
+
+def test_checkpoint_of_a_model_that_was_computed_otherwise_is_refused(
+    cells, small_spec, tmp_path, monkeypatch
+):
+    stage = StageSpec(name="first", epochs=1)
+    with monkeypatch.context() as earlier:
+        earlier.setattr("fw_nnp.nnp.identity.FORMAT", FORMAT - 1)
+        train_stage(stage, small_spec, cells[:16], [], tmp_path, seed=1)
+    with pytest.raises(CheckpointMismatch, match="model differ"):
+        train_stage(stage, small_spec, cells[:16], [], tmp_path, seed=1)
 
 
 def test_checkpoint_of_another_schema_is_refused(cells, small_spec, tmp_path):
