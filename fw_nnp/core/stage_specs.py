@@ -70,6 +70,10 @@ class StageSpec(Spec):
     at the cost of one network. It has half as many epochs, of four times the cells. Left out: 4 in
     a first stage on high labels of up to 40,000 atoms, else none. A committee, a model with heads
     and other kinds than `moments` have none."""
+    stress_offset: float | None = None
+    """GPa: constant in the normal stresses of the labels that is taken off them. Left out: it is
+    found where the energies contradict the stresses by more than 1 GPa, as a Pulay stress or an
+    ideal-gas part makes them; 0 takes all stresses at their word."""
     refit_energies: bool = True
     """Re-fit the reference energies to the new labels before the stage."""
     epochs: PositiveInt = 150
@@ -82,7 +86,9 @@ class StageSpec(Spec):
     """Largest rate, after the warm-up; about 1e-3 for transfer to few labels."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.1
     """Pull, per step and unit of learning rate, towards zero in a first stage and towards the
-    model that it started from in a later one; above 10,000 labelled atoms it falls as 1/atoms."""
+    model that it started from in a later one; above 10,000 labelled atoms it falls as 1/atoms.
+    Where labels are few the k-th radial function is pulled k times as strongly, so that the surface
+    is smooth unless they ask for more; with many labels all are pulled alike."""
     batch_size: PositiveInt = 4
     """Cells per step."""
     weights: LossWeights = LossWeights()

@@ -63,6 +63,8 @@ def _training(training: Mapping[str, Any]) -> dict[str, str]:
     }
     if training.get("taught_cells"):
         found["taught by a committee"] = f"{training['taught_cells']:,} perturbed cells"
+    if training.get("stress_offset"):
+        found["constant left out of the stress labels"] = f"{training['stress_offset']:+.3f} GPa"
     if "joined" in training:
         found["joined from"] = _text(training["joined"])
     versions = training.get("versions", {})

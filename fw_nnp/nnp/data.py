@@ -10,6 +10,7 @@ import torch
 
 from fw_nnp.core.records import Configuration, LabelledConfiguration
 from fw_nnp.core.specs import LossWeights
+from fw_nnp.core.units import GPA
 
 from .batch import AtomBatch, geometry, join
 from .fixed import Baseline
@@ -77,11 +78,17 @@ class CellSet:
     ----------
     head
         Of the model, that the labels are for.
+
+    Attributes
+    ----------
+    stress_offset
+        GPa: constant in the normal stresses of the labels, taken off them.
     """
 
     def __init__(self, cells: Sequence[Cell], head: str = "") -> None:
         self.cells = list(cells)
         self.head = head
+        self.stress_offset = 0.0
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -91,12 +98,20 @@ class CellSet:
         chosen = [self.cells[index] for index in indices]
         names = Targets.__dataclass_fields__
         targets = {n: torch.cat([getattr(cell.targets, n) for cell in chosen]) for n in names}
+        if self.stress_offset:
+            constant = self.stress_offset * GPA * torch.eye(3)
+            targets["stress"] -= targets["has_stress"][:, None, None] * constant
         return join([cell.batch for cell in chosen]), Targets(**targets)
 
     def in_order(self, batch_size: int) -> Iterator[tuple[AtomBatch, Targets]]:
         """All cells once, as batches."""
         for start in range(0, len(self), batch_size):
             yield self.take(range(start, min(start + batch_size, len(self))))
+
+    def at_once(self) -> Iterator[tuple[AtomBatch, Targets]]:
+        """All cells once, as batches that a model that is not trained takes well."""
+        largest = max(cell.batch.n_atoms for cell in self.cells)
+        return self.in_order(max(1, VALIDATION_ATOMS // largest))
 
 
 def shuffled(count: int, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
@@ -118,9 +133,8 @@ def sample_of(cells: list[Cell], seed: int) -> AtomBatch:
 def total_errors(model: Potential, cells: CellSet) -> Errors:
     """Errors over a whole set."""
     model.use_head(cells.head)
-    largest = max(cell.batch.n_atoms for cell in cells.cells)
     squares, counts = torch.zeros(3).double(), torch.zeros(3).double()
-    for batch, targets in cells.in_order(max(1, VALIDATION_ATOMS // largest)):
+    for batch, targets in cells.at_once():
         found = errors(residuals(model(batch), targets), targets)
         squares += found.squares
         counts += found.counts

@@ -53,7 +53,7 @@ class Moments(Potential):
         n_functions = len(elements) * spec.n_basis
         n_features = spec.n_radial * (spec.l_max + 1) + spec.n_cubic
         # later functions vary faster; starting with little of them starts with a smooth surface
-        smooth = 1.0 / (1.0 + torch.arange(spec.n_basis)).repeat(len(elements))
+        smooth = 1.0 / (1.0 + _roughness(spec.n_basis, len(elements)))
         self.radial, self.embedding, self.network = (nn.ModuleDict() for _ in range(3))
         for symbol in elements:
             learned = nn.ParameterDict()
@@ -67,6 +67,12 @@ class Moments(Potential):
         self.register_buffer("mean", torch.zeros(shape))
         self.register_buffer("deviation", torch.ones(shape))
         self.register_buffer("conditioner", torch.eye(spec.n_basis))
+
+    def roughness(self) -> dict[str, Tensor]:
+        """Zero for the smoothest radial function, k for the k-th after it."""
+        each = _roughness(self.spec.n_basis, len(self.elements))
+        names = ("radial.{}.pairs", "radial.{}.cubic", "embedding.{}.densities")
+        return {name.format(symbol): each for symbol in self.elements for name in names}
 
     def find_constants(self) -> None:
         ladder(self.spec.l_max)
@@ -212,6 +218,10 @@ class Moments(Potential):
                 spread = features.std(2, correction=0, keepdim=True)
                 largest = spread.amax(1, keepdim=True)
                 self.deviation[species] = spread.clamp(min=1e-3 * largest + 1e-6)
+
+
+def _roughness(n_basis: int, n_elements: int) -> Tensor:
+    return torch.arange(float(n_basis)).repeat(n_elements)
 
 
 def _mean(of_members: Tensor) -> Tensor:

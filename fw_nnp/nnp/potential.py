@@ -106,6 +106,10 @@ class Potential(nn.Module):
     def adapt(self, batch: AtomBatch) -> None:
         """Fit scales and offsets of the features to a typical batch, once."""
 
+    def roughness(self) -> dict[str, Tensor]:
+        """Names of parameters -> how fast what they are factors of varies; others are at zero."""
+        return {}
+
     def find_constants(self) -> None:
         """Find what is kept once found: it must not be found while a program is traced."""
 

@@ -44,6 +44,9 @@ class StageResult:
     movement
         What moved since the model that the stage started from (`movement.movement`); empty
         where it started from none.
+    stress_offset
+        GPa: constant in the normal stresses of the labels that was left out, zero mostly
+        (`stress_offset`).
     wall_s, core_s
         Seconds over all runs of the stage.
     """
@@ -53,6 +56,7 @@ class StageResult:
     best_epoch: int
     stopped_early: bool
     movement: Report
+    stress_offset: float
     wall_s: float
     core_s: float
 
@@ -68,6 +72,10 @@ class Counters:
     core_s: float = 0.0
     best_score: float = float("inf")
     best_epoch: int = 0
+    asked: int = 0
+    """How many of `stress_offset.ASKED_AT` are done with."""
+    stress_offset: float = 0.0
+    """GPa"""
     finished: bool = False
     history: list[dict[str, Any]] = field(default_factory=list)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from math import cos, pi
 
+from torch import Tensor
+
 from fw_nnp.core.specs import StageSpec
 
 WARM_UP = 50  # steps
@@ -25,6 +27,10 @@ def learning_rate(stage: StageSpec, step: int, fraction: float) -> float:
     return stage.learning_rate * min(1.0, (step + 1) / WARM_UP) * decay
 
 
-def weight_decay(stage: StageSpec, n_atoms: int) -> float:
-    """Pull per step and unit of learning rate; the more labels, the less they need a prior."""
-    return stage.weight_decay * min(1.0, FEW_ATOMS / n_atoms)
+def weight_decay(stage: StageSpec, n_atoms: int, roughness: Tensor) -> Tensor:
+    """Pull per step and unit of learning rate; the more labels, the less they need a prior.
+
+    What varies fast is pulled harder (`Potential.roughness`): a prior for smooth surfaces.
+    """
+    few = min(1.0, FEW_ATOMS / n_atoms)
+    return stage.weight_decay * few * (1.0 + few * roughness)

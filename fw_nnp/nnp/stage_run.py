@@ -30,6 +30,7 @@ from .parameters import joined, write
 from .progress import Clock, Counters, Progress, StageResult
 from .replay import on_the_new_scale, replayed, replayed_per_step
 from .schedule import fraction_done, learning_rate, weight_decay
+from .stress_offset import ASKED_AT, find_offset
 from .training_data import describe
 from .transfer import freeze, groups_of, refit_energies, take_over
 
@@ -108,15 +109,24 @@ class StageRun:
         self.anchors = [
             a for a, p in zip(anchors, self.model.parameters(), strict=True) if p.requires_grad
         ]
-        self.decay = weight_decay(self.stage, sum(cell.batch.n_atoms for cell in cells))
+        atoms = sum(cell.batch.n_atoms for cell in cells)
         groups = groups_of(self.model, self.stage.learning_rates)
         factors = {id(p): group["factor"] for group in groups for p in group["params"]}
-        self.factors = [factors[id(p)] for p in self.parameters]
+        rough, smooth = self.model.roughness(), torch.zeros(())
+        self.pulls = [
+            factors[id(p)] * weight_decay(self.stage, atoms, rough.get(name, smooth))
+            for name, p in self.model.named_parameters()
+            if p.requires_grad
+        ]
         self.optimizer = make_optimizer(self.stage.optimizer, groups, self.stage.learning_rate)
         self.average = joined(self.parameters)
         self.best = self.average.clone()
         if stored is not None:
             self._restore(stored)
+        elif self.stage.stress_offset is not None:
+            self.counters.asked = len(ASKED_AT)
+            self.counters.stress_offset = self.stage.stress_offset
+        self._take_off(self.counters.stress_offset)
 
     def _find_heads(self, start_from: Path | None) -> None:
         """Which heads this stage trains; a new one starts as the last that was trained."""
@@ -190,6 +200,7 @@ class StageRun:
             fraction = fraction_done(self.stage, epochs, counters.wall_s)
             if fraction >= 1.0:
                 break
+            self._ask_for_offset(fraction)
             self._step(indices, more, learning_rate(self.stage, counters.step, fraction))
             counters.step += 1
             counters.step_in_epoch += 1
@@ -212,14 +223,35 @@ class StageRun:
             raise self._diverged(cells)
         self.optimizer.step()
         with torch.no_grad():
-            for parameter, anchor, factor in zip(
-                self.parameters, self.anchors, self.factors, strict=True
+            for parameter, anchor, pull in zip(
+                self.parameters, self.anchors, self.pulls, strict=True
             ):
-                parameter.lerp_(anchor, rate * factor * self.decay)
+                parameter.lerp_(anchor, rate * pull)
         decay = min(self.stage.ema, (1 + self.counters.step) / (10 + self.counters.step))
         self.average.lerp_(joined(self.parameters), 1.0 - decay)
         self.squares += done.squares
         self.counts += done.counts
+
+    def _take_off(self, offset: float) -> None:
+        """From now on, stress labels count without this constant, GPa."""
+        self.counters.stress_offset = offset
+        self.training.stress_offset = self.validation.stress_offset = offset
+
+    def _ask_for_offset(self, fraction: float) -> None:
+        """Now and then: whether stress labels have a constant that the energies contradict."""
+        counters = self.counters
+        if counters.asked == len(ASKED_AT) or fraction < ASKED_AT[counters.asked]:
+            return
+        raw = joined(self.parameters)
+        write(self.parameters, self.average)
+        found = find_offset(self.model, self.training)
+        write(self.parameters, raw)
+        if counters.asked or found.is_sure:
+            counters.asked += 1
+            self._take_off(found.offset)
+            counters.best_score = float("inf")  # those of before counted stresses otherwise
+        else:
+            counters.asked = len(ASKED_AT)
 
     def _loss(self, cells: CellSet, indices: list[int]) -> tuple[Tensor, Errors]:
         """What some cells add to the loss, and their errors."""
@@ -308,6 +340,7 @@ class StageRun:
             "validation_cells": len(self.validation),
             "versions": {"fw_nnp": fw_nnp.__version__, "torch": torch.__version__},
             "best_epoch": counters.best_epoch,
+            "stress_offset": counters.stress_offset,
             "errors": counters.history[counters.best_epoch - 1] if counters.history else {},
             "complete": not stopped,
             "movement": moved,
@@ -321,6 +354,7 @@ class StageRun:
             best_epoch=counters.best_epoch,
             stopped_early=stopped,
             movement=moved,
+            stress_offset=counters.stress_offset,
             wall_s=counters.wall_s,
             core_s=counters.core_s,
         )

@@ -17,6 +17,7 @@ import numpy as np
 
 from fw_nnp.core.records import Configuration, FloatArray, Label, LabelledConfiguration
 from fw_nnp.core.specs import AnyModelSpec, StageSpec, may_be_taught
+from fw_nnp.core.units import GPA
 
 from .neighbours import find_neighbours
 from .prediction import predict
@@ -56,11 +57,17 @@ def stage_of_teachers(stage: StageSpec) -> StageSpec:
     return stage.model_copy(update={"teachers": 0, "time_limit": _half(stage)})
 
 
-def stage_of_taught(stage: StageSpec, n_cells: int, n_lessons: int) -> StageSpec:
-    """The same for the model: the rest of the time, and fewer epochs, for each has more cells."""
+def stage_of_taught(
+    stage: StageSpec, n_cells: int, n_lessons: int, stress_offset: float
+) -> StageSpec:
+    """The same for the model: the rest of the time, and fewer epochs, for each has more cells.
+
+    `stress_offset` is what the committee has found in the labels, GPa.
+    """
     cells = 1 + round(n_lessons / n_cells)
     epochs = max(1, round(stage.epochs * min(1.0, PASSES / cells)))
-    return stage.model_copy(update={"epochs": epochs, "time_limit": _half(stage)})
+    changes = {"epochs": epochs, "time_limit": _half(stage), "stress_offset": stress_offset}
+    return stage.model_copy(update=changes)
 
 
 def _half(stage: StageSpec) -> float | None:
@@ -68,18 +75,22 @@ def _half(stage: StageSpec) -> float | None:
 
 
 def lessons(
-    committee: Path, items: Sequence[LabelledConfiguration], seed: int
+    committee: Path,
+    items: Sequence[LabelledConfiguration],
+    seed: int,
+    stress_offset: float,
 ) -> list[LabelledConfiguration]:
     """Perturbed copies of labelled cells with the committee's answers for labels.
 
     An answer has what the label of its cell has: where forces or stress are not labelled, the
-    committee has not learned them.
+    committee has not learned them; and stresses have the constant of the labels, GPa.
     """
     random = np.random.default_rng(seed)
     copies = [(item, _perturbed(item.configuration, random)) for item in [*items] * COPIES]
     answers = predict(committee, [configuration for _, configuration in copies])
+    constant = stress_offset * GPA * np.eye(3)
     taught = [
-        replace(item, configuration=configuration, label=_of_its_kind(item.label, answer))
+        replace(item, configuration=configuration, label=_like(item.label, answer, constant))
         for (item, configuration), answer in zip(copies, answers, strict=True)
     ]
     limit = BEYOND * max(_largest(item.label) for item in items)
@@ -101,12 +112,12 @@ def _perturbed(configuration: Configuration, random: np.random.Generator) -> Con
     )
 
 
-def _of_its_kind(label: Label, answer: Label) -> Label:
+def _like(label: Label, answer: Label, constant: FloatArray) -> Label:
     return replace(
         answer,
         theory_id=label.theory_id,
         forces=None if label.forces is None else answer.forces,
-        stress=None if label.stress is None else answer.stress,
+        stress=None if label.stress is None or answer.stress is None else answer.stress + constant,
     )
 
 

@@ -95,8 +95,9 @@ def train_stage(
     )
     if committee.stopped_early:
         return committee
-    taught = lessons(committee.model_path, training, seed)
-    own = stage_of_taught(stage, len(training), len(taught))
+    offset = committee.stress_offset
+    taught = lessons(committee.model_path, training, seed, offset)
+    own = stage_of_taught(stage, len(training), len(taught), offset)
     run = StageRun(own, directory, identity, seed)
     run.set_up(model, training, validation, None, (), baseline, taught)
     result = run.train(stop, _part_of(progress, 0.5))

@@ -1,0 +1,177 @@
+"""A constant in stress labels is found where energies contradict it, and only there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from ase.calculators.emt import EMT
+
+from fw_nnp.core.atoms import label_from_calculator
+from fw_nnp.core.records import Configuration, LabelledConfiguration
+from fw_nnp.core.specs import LossWeights, ModelSpec, StageSpec
+from fw_nnp.core.units import GPA
+from fw_nnp.nnp import predict, train_stage
+from fw_nnp.nnp.artefact import build, read_card
+from fw_nnp.nnp.card import model_card
+from fw_nnp.nnp.data import CellSet, read_cell
+from fw_nnp.nnp.stress_offset import Found, find_offset
+from fw_nnp.nnp.teaching import lessons
+
+from .conftest import SMALL, emt_cells
+from .test_training import assert_same_bits
+
+OFFSET = 4.0  # GPa
+STAGE = StageSpec(name="first", epochs=40, learning_rate=5e-3, teachers=0)
+SEED = 1
+
+
+def shifted(items, pressure=OFFSET):
+    """The same labels with a constant in their normal stresses."""
+    constant = pressure * GPA * np.eye(3)
+    return [
+        replace(item, label=replace(item.label, stress=item.label.stress + constant))
+        for item in items
+    ]
+
+
+def train(items, directory, stage=STAGE, **more):
+    torch.set_num_threads(1)  # fixtures of the module come before that of every test
+    return train_stage(
+        stage, ModelSpec(**SMALL), items[:40], items[40:], directory, seed=SEED, **more
+    )
+
+
+def energy_error(result, items):
+    predicted = predict(result.model_path, [item.configuration for item in items])
+    errors = [
+        (p.energy - item.label.energy) / item.configuration.n_atoms
+        for p, item in zip(predicted, items, strict=True)
+    ]
+    return float(np.sqrt(np.mean(np.square(errors))))
+
+
+@pytest.fixture(scope="module")
+def untouched(cells, tmp_path_factory):
+    return train(cells, tmp_path_factory.mktemp("untouched"))
+
+
+@pytest.fixture(scope="module")
+def found(cells, tmp_path_factory):
+    home = tmp_path_factory.mktemp("found")
+    return train(shifted(cells), home)
+
+
+def test_a_constant_is_found_and_energies_do_not_follow_it(cells, untouched, found, tmp_path):
+    assert untouched.stress_offset == 0.0
+    assert found.stress_offset == pytest.approx(OFFSET, abs=0.3)
+    followed = train(shifted(cells), tmp_path, STAGE.model_copy(update={"stress_offset": 0.0}))
+    assert followed.stress_offset == 0.0
+    errors = [energy_error(one, cells) for one in (untouched, found, followed)]
+    assert errors[1] < 1.5 * errors[0]
+    assert errors[2] > 3.0 * errors[1]
+
+
+def test_stresses_are_those_that_belong_to_the_energies(cells, found):
+    predicted = predict(found.model_path, [item.configuration for item in cells])
+    wrong = [
+        np.trace(p.stress - item.label.stress) / 3.0 / GPA
+        for p, item in zip(predicted, cells, strict=True)
+    ]
+    assert abs(np.mean(wrong)) < 0.3
+
+
+def test_a_known_constant_is_taken_off_from_the_start(cells, untouched, tmp_path):
+    known = STAGE.model_copy(update={"stress_offset": OFFSET})
+    result = train(shifted(cells), tmp_path, known)
+    assert result.stress_offset == OFFSET
+    assert energy_error(result, cells) == pytest.approx(energy_error(untouched, cells), rel=0.5)
+
+
+def test_it_is_on_the_model_card(found, untouched):
+    told = read_card(found.model_path)["training"]["stress_offset"]
+    assert told == found.stress_offset
+    line = f"| constant left out of the stress labels | {told:+.3f} GPa |"
+    assert line in model_card(found.model_path)
+    assert "left out of the stress labels" not in model_card(untouched.model_path)
+
+
+def test_stopped_before_and_after_it_was_found_ends_with_the_same_bits(cells, found, tmp_path):
+    items = shifted(cells)
+    for steps in (70, 110, 200):  # asked after 80, 160 and 240
+        calls = iter([False] * steps + [True])
+        stopped = train(items, tmp_path, stop=lambda calls=calls: next(calls))
+        assert stopped.stopped_early
+    resumed = train(items, tmp_path)
+    assert resumed.stress_offset == found.stress_offset
+    assert_same_bits(resumed.model_path, found.model_path)
+
+
+def test_teachers_find_it_and_the_model_takes_theirs(cells, tmp_path):
+    items = shifted(cells)
+    stage = STAGE.model_copy(update={"teachers": 2, "epochs": 30})
+    result = train(items, tmp_path, stage)
+    teachers = tmp_path / "teachers" / "model.pt"
+    told = read_card(teachers)["training"]["stress_offset"]
+    assert result.stress_offset == told == pytest.approx(OFFSET, abs=0.4)
+    plain, constant = (lessons(teachers, items[:2], SEED, offset) for offset in (0.0, told))
+    for a, b in zip(plain, constant, strict=True):
+        np.testing.assert_allclose(b.label.stress - a.label.stress, told * GPA * np.eye(3))
+
+
+def one_volume(count):
+    """Rattled cubes: energies say nothing of a pressure."""
+    items = []
+    for item in emt_cells(count):
+        way = item.configuration.positions @ np.linalg.inv(item.configuration.cell)
+        configuration = replace(
+            item.configuration, cell=4.05 * np.eye(3), positions=way @ (4.05 * np.eye(3))
+        )
+        items.append(labelled(configuration))
+    return items
+
+
+def labelled(configuration: Configuration) -> LabelledConfiguration:
+    label = label_from_calculator(configuration, EMT(), "thy-emt")
+    return LabelledConfiguration(configuration=configuration, label=label)
+
+
+def test_energies_that_say_nothing_leave_the_stresses_at_their_word(tmp_path):
+    items = shifted(one_volume(24), 10.0)
+    stage = STAGE.model_copy(update={"epochs": 10})
+    assert (
+        train_stage(stage, ModelSpec(**SMALL), items, [], tmp_path, seed=SEED).stress_offset == 0.0
+    )
+
+
+def test_labels_without_stress_have_no_constant(cells):
+    model = build(ModelSpec(**SMALL), ["Al"], 0)
+    bare = [replace(item, label=replace(item.label, stress=None)) for item in cells[:8]]
+    found = find_offset(model, CellSet([read_cell(model, one, LossWeights()) for one in bare]))
+    assert found == Found(offset=0.0, evidence=0.0)
+    assert not found.is_sure
+
+
+def test_slabs_are_not_asked(cells):
+    """Their volume is mostly vacuum, and energies do not rise with it."""
+    model = build(ModelSpec(**SMALL), ["Al"], 0)
+    slab = replace(cells[0].configuration, cell=np.diag([1.0, 1.0, 4.0]) @ np.eye(3) * 4.05)
+    sets = [
+        CellSet([read_cell(model, item, LossWeights()) for item in items])
+        for items in (cells[:20], [*cells[:20], labelled(slab)])
+    ]
+    for cellset in sets:
+        cellset.stress_offset = 1.0
+    first, second = (find_offset(model, cellset) for cellset in sets)
+    assert second.offset == pytest.approx(first.offset, abs=1e-6)
+    assert second.evidence == pytest.approx(first.evidence, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("offset", "evidence", "sure"),
+    [(2.0, 20.0, True), (-2.0, 20.0, True), (0.9, 20.0, False), (2.0, 9.0, False)],
+)
+def test_small_constants_and_weak_evidence_are_none(offset, evidence, sure):
+    assert Found(offset=offset, evidence=evidence).is_sure == sure
