@@ -67,6 +67,18 @@ def test_all_cells_may_be_trained_on(call, tmp_path: Path) -> None:
     assert "training" in call(*words)
 
 
+def test_a_constant_that_was_left_out_of_the_stresses_is_said(call, tmp_path: Path) -> None:
+    write_labelled(tmp_path / "train.extxyz", cells(4, 1))
+    (tmp_path / "all.yaml").write_text(
+        "dataset: {fractions: [1, 0, 0]}\n"
+        "stages: [{name: only, epochs: 2, teachers: 0, stress_offset: 1.5}]\n"
+    )
+    words = ("train", "--data", "train.extxyz", "--out", "model", "--config", "all.yaml")
+    assert json.loads(call(*words, "--json"))["stress_offset_GPa"] == {"only": 1.5}
+    told = " ".join(call(*words).split())
+    assert "stage only: a constant +1.50 GPa in the normal stresses of the labels" in told
+
+
 def test_train_evaluate_and_use(call, tmp_path: Path) -> None:
     write_labelled(tmp_path / "train.extxyz", cells(40, 1))
     write_labelled(tmp_path / "test.extxyz", cells(10, 2))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from fw_nnp.core.specs import ModelSpec
+from fw_nnp.core.specs import ModelSpec, StageSpec
 from fw_nnp.nnp.artefact import build
 from fw_nnp.nnp.batch import join
 from fw_nnp.nnp.data import read_configuration
 from fw_nnp.nnp.radial import radial_functions
+from fw_nnp.nnp.schedule import weight_decay
 
 from .conftest import SMALL, random_cell
 
@@ -48,3 +49,19 @@ def test_those_of_a_model_are_orthonormal_over_its_pairs():
     own = (model.conditioner @ values[0]).numpy()
     products = own @ own.T / batch.n_atoms
     np.testing.assert_allclose(products, np.eye(6), atol=0.02)  # but for what keeps them finite
+
+
+def test_few_labels_hold_fast_functions_back_and_many_do_not():
+    model = build(ModelSpec(**SMALL), ["Al", "Ni"], 0)
+    rough = model.roughness()
+    learned = dict(model.named_parameters())
+    assert {name for name in learned if name.endswith(("pairs", "cubic", "densities"))} == set(
+        rough
+    )
+    for name, each in rough.items():
+        assert each.tolist() == [*range(SMALL["n_basis"])] * 2
+        assert learned[name].shape[-1] == len(each)
+    stage, each = StageSpec(name="one", weight_decay=0.1), torch.tensor([0.0, 1.0, 5.0])
+    few, many = (weight_decay(stage, atoms, each) for atoms in (10_000, 1_000_000))
+    torch.testing.assert_close(few, torch.tensor([0.1, 0.2, 0.6]))
+    torch.testing.assert_close(many, torch.tensor([0.001, 0.00101, 0.00105]))

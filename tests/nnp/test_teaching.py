@@ -67,16 +67,18 @@ def test_models_that_cannot_be_taught_are_refused_before_anything_runs(model):
 
 def test_half_of_the_time_is_the_teachers():
     stage = StageSpec(name="first", time_limit="10 min", teachers=4)
-    of_teachers, own = stage_of_teachers(stage), stage_of_taught(stage, 10, 30)
+    of_teachers, own = stage_of_teachers(stage), stage_of_taught(stage, 10, 30, 1.5)
     assert of_teachers.time_limit == own.time_limit == 300.0
     assert of_teachers.teachers == 0
+    assert of_teachers.stress_offset is None
+    assert own.stress_offset == 1.5
 
 
 @pytest.mark.parametrize(("answers", "epochs"), [(60, 30), (57, 30), (20, 60), (3, 60), (0, 60)])
 def test_more_cells_to_an_epoch_make_fewer_epochs(answers, epochs):
     stage = StageSpec(name="first", epochs=60)
     assert stage_of_teachers(stage).epochs == 60
-    assert stage_of_taught(stage, 20, answers).epochs == epochs
+    assert stage_of_taught(stage, 20, answers, 0.0).epochs == epochs
 
 
 def test_a_training_without_teachers_is_not_gone_on_with(cells, small_spec, tmp_path):
@@ -100,7 +102,7 @@ def test_perfect_crystals_have_no_answers_and_all_their_epochs(small_spec, tmp_p
 
 
 def test_answers_are_the_committees_for_cells_nearby(cells, committee):
-    taught = lessons(committee, cells, 3)
+    taught = lessons(committee, cells, 3, 0.0)
     assert 0.9 * COPIES * len(cells) < len(taught) <= COPIES * len(cells)
     ids = {item.configuration.id for item in taught}
     assert len(ids) == len(taught)
@@ -131,14 +133,14 @@ def test_displacements_shrink_with_the_shortest_distance(committee):
         )
         forces = np.full((2, 3), 1e6)
         label = replace(item.label, forces=forces, stress=None)
-        taught = lessons(committee, [replace(item, configuration=dimer, label=label)] * 100, 1)
+        taught = lessons(committee, [replace(item, configuration=dimer, label=label)] * 100, 1, 0.0)
         moved = np.array([one.configuration.positions - dimer.positions for one in taught])[:, 0]
         assert 0.5 * largest < moved.std() < largest
 
 
 def test_answers_have_what_the_labels_have(cells, committee):
     bare = [replace(i, label=replace(i.label, forces=None, stress=None)) for i in cells[:3]]
-    taught = lessons(committee, bare, 3)
+    taught = lessons(committee, bare, 3, 0.0)
     assert len(taught) == 3 * COPIES
     assert all(item.label.forces is None and item.label.stress is None for item in taught)
 
@@ -146,7 +148,7 @@ def test_answers_have_what_the_labels_have(cells, committee):
 def test_answers_with_wild_forces_are_left_out(cells, committee, monkeypatch):
     largest = max(np.abs(item.label.forces).max() for item in cells)
     monkeypatch.setattr("fw_nnp.nnp.teaching.BEYOND", 0.5)
-    taught = lessons(committee, cells, 3)
+    taught = lessons(committee, cells, 3, 0.0)
     assert 0 < len(taught) < COPIES * len(cells)
     assert max(np.abs(item.label.forces).max() for item in taught) <= 0.5 * largest
 
@@ -162,7 +164,7 @@ def test_the_model_is_one_network_and_its_teachers_stay_beside_it(cells, small_s
     assert load_calculator(teachers).model.spec.members == 2
     card = read_card(result.model_path)["training"]
     assert card["data"]["cells"] == 20
-    assert card["taught_cells"] == len(lessons(teachers, cells[:20], 1)) > 50
+    assert card["taught_cells"] == len(lessons(teachers, cells[:20], 1, 0.0)) > 50
     row = f"| taught by a committee | {card['taught_cells']} perturbed cells |"
     assert row in model_card(result.model_path)
     fractions = [progress.fraction for progress in told]
