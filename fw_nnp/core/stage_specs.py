@@ -87,8 +87,8 @@ class StageSpec(Spec):
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.1
     """Pull, per step and unit of learning rate, towards zero in a first stage and towards the
     model that it started from in a later one; above 10,000 labelled atoms it falls as 1/atoms.
-    Where labels are few the k-th radial function is pulled k times as strongly, so that the surface
-    is smooth unless they ask for more; with many labels all are pulled alike."""
+    Where labels are few the k-th radial function is pulled up to k times as strongly, so that the
+    surface is smooth unless they ask for more; from 40,000 atoms on all are pulled alike."""
     batch_size: PositiveInt = 4
     """Cells per step."""
     weights: LossWeights = LossWeights()

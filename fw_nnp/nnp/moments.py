@@ -53,7 +53,7 @@ class Moments(Potential):
         n_functions = len(elements) * spec.n_basis
         n_features = spec.n_radial * (spec.l_max + 1) + spec.n_cubic
         # later functions vary faster; starting with little of them starts with a smooth surface
-        smooth = 1.0 / (1.0 + _roughness(spec.n_basis, len(elements)))
+        smooth = (1.0 / (1.0 + _roughness(spec.n_basis, len(elements)))).float()
         self.radial, self.embedding, self.network = (nn.ModuleDict() for _ in range(3))
         for symbol in elements:
             learned = nn.ParameterDict()
@@ -221,7 +221,7 @@ class Moments(Potential):
 
 
 def _roughness(n_basis: int, n_elements: int) -> Tensor:
-    return torch.arange(float(n_basis)).repeat(n_elements)
+    return torch.arange(n_basis, dtype=torch.float64).repeat(n_elements)
 
 
 def _mean(of_members: Tensor) -> Tensor:

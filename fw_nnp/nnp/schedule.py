@@ -11,6 +11,7 @@ from fw_nnp.core.specs import StageSpec
 WARM_UP = 50  # steps
 FLOOR = 0.002  # of the learning rate, at the end
 FEW_ATOMS = 10_000  # labelled ones, up to which the weight decay acts in full
+MANY_ATOMS = 40_000  # from which it pulls fast functions no harder than slow ones
 
 
 def fraction_done(stage: StageSpec, epoch: float, seconds: float) -> float:
@@ -32,5 +33,5 @@ def weight_decay(stage: StageSpec, n_atoms: int, roughness: Tensor) -> Tensor:
 
     What varies fast is pulled harder (`Potential.roughness`): a prior for smooth surfaces.
     """
-    few = min(1.0, FEW_ATOMS / n_atoms)
-    return stage.weight_decay * few * (1.0 + few * roughness)
+    pull = stage.weight_decay * min(1.0, FEW_ATOMS / n_atoms)
+    return pull * (1.0 + max(0.0, 1.0 - n_atoms / MANY_ATOMS) * roughness)

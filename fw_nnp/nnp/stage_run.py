@@ -112,7 +112,7 @@ class StageRun:
         atoms = sum(cell.batch.n_atoms for cell in cells)
         groups = groups_of(self.model, self.stage.learning_rates)
         factors = {id(p): group["factor"] for group in groups for p in group["params"]}
-        rough, smooth = self.model.roughness(), torch.zeros(())
+        rough, smooth = self.model.roughness(), torch.zeros((), dtype=torch.float64)
         self.pulls = [
             factors[id(p)] * weight_decay(self.stage, atoms, rough.get(name, smooth))
             for name, p in self.model.named_parameters()
@@ -226,7 +226,7 @@ class StageRun:
             for parameter, anchor, pull in zip(
                 self.parameters, self.anchors, self.pulls, strict=True
             ):
-                parameter.lerp_(anchor, rate * pull)
+                parameter.lerp_(anchor, (rate * pull).to(parameter.dtype))
         decay = min(self.stage.ema, (1 + self.counters.step) / (10 + self.counters.step))
         self.average.lerp_(joined(self.parameters), 1.0 - decay)
         self.squares += done.squares

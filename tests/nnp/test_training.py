@@ -328,7 +328,7 @@ def test_weights_decide_what_is_learned(cells, small_spec, tmp_path):
     """With no weight on forces and stress they are worse than with it."""
     errors = []
     for weights in (LossWeights(), LossWeights(forces=0.0, stress=0.0)):
-        stage = StageSpec(name="first", epochs=30, learning_rate=1e-2, weights=weights)
+        stage = StageSpec(name="first", epochs=30, weights=weights)
         directory = tmp_path / str(len(errors))
         result = train_stage(stage, small_spec, cells[:40], cells[40:], directory, seed=1)
         errors.append(result.history[-1])
