@@ -126,6 +126,8 @@ class StageRun:
         elif self.stage.stress_offset is not None:
             self.counters.asked = len(ASKED_AT)
             self.counters.stress_offset = self.stage.stress_offset
+        elif not (self.stage.weights.energy and self.stage.weights.stress):
+            self.counters.asked = len(ASKED_AT)  # a model that has not learned both cannot tell
         self._take_off(self.counters.stress_offset)
 
     def _find_heads(self, start_from: Path | None) -> None:

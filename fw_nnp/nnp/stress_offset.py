@@ -82,4 +82,4 @@ def _errors(model: Potential, batch: AtomBatch, targets: Targets) -> FloatArray:
         batch.volumes / targets.n_atoms,
         targets.has_stress,
     )
-    return np.stack([row.double().numpy() for row in rows])
+    return np.stack([row.double().cpu().numpy() for row in rows])

@@ -146,6 +146,17 @@ def test_energies_that_say_nothing_leave_the_stresses_at_their_word(tmp_path):
     )
 
 
+@pytest.mark.parametrize("name", ["energy", "stress"])
+def test_a_model_that_has_not_learned_both_is_not_asked(cells, tmp_path, name):
+    weights = LossWeights(**{name: 0.0})
+    stage = STAGE.model_copy(update={"epochs": 6, "weights": weights})
+    asked = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fw_nnp.nnp.stage_run.find_offset", lambda *_: asked.append(1))
+        assert train(shifted(cells), tmp_path, stage).stress_offset == 0.0
+    assert not asked
+
+
 def test_labels_without_stress_have_no_constant(cells):
     model = build(ModelSpec(**SMALL), ["Al"], 0)
     bare = [replace(item, label=replace(item.label, stress=None)) for item in cells[:8]]
