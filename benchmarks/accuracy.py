@@ -94,7 +94,7 @@ def _judged(
     if not asked.json:
         show_verdicts(f"{asked.set}: {len(models)} potential(s)", found)
         if trainings:
-            columns = ("seed", "epochs", "best_epoch", "wall_s", "core_s")
+            columns = ("seed", "epochs", "best_epoch", "stress_offset_GPa", "wall_s", "core_s")
             show_rows("training", [{key: row[key] for key in columns} for row in trainings])
     return {
         "benchmark": "accuracy",

@@ -95,6 +95,7 @@ def training_document(result: StageResult, parts: Parts) -> dict[str, Any]:
         "validation_configurations": len(parts.validation),
         "epochs": len(result.history),
         "best_epoch": result.best_epoch,
+        "stress_offset_GPa": result.stress_offset,
         "wall_s": result.wall_s,
         "core_s": result.core_s,
         "validation_rmse": {
