@@ -110,13 +110,7 @@ def train(
         found = {"movement": movements, "stress_offset_GPa": offsets}
         print_json({"model": str(model), "stages": rows, **found})
         return
-    print_table(rows, title="errors (RMSE)")
-    for name, offset in offsets.items():
-        if offset:
-            out.print(_left_out(name, offset))
-    for name, moved in movements.items():
-        if moved:
-            print_table(_moved(moved), title=f"what stage {name} moved, relative to its start")
+    _show(rows, offsets, movements)
     out.print(f"model: {model}")
 
 
@@ -133,12 +127,19 @@ def _row(name: str, result: StageResult) -> dict[str, Any]:
     }
 
 
-def _left_out(name: str, offset: float) -> str:
-    return (
-        f"stage {name}: a constant {offset:+.2f} GPa in the normal stresses of the labels was left "
-        "out, for their energies contradict it (a Pulay stress?). `stress_offset: 0` in the stage "
-        "takes the stresses at their word"
-    )
+def _show(rows: list[dict[str, Any]], offsets: dict[str, float], movements: dict[str, Any]) -> None:
+    """What the stages have come to, for people."""
+    print_table(rows, title="errors (RMSE)")
+    for name, offset in offsets.items():
+        if offset:
+            out.print(
+                f"stage {name}: a constant {offset:+.2f} GPa in the normal stresses of the labels "
+                "was left out, for their energies contradict it (a Pulay stress?). "
+                "`stress_offset: 0` in the stage takes the stresses at their word"
+            )
+    for name, moved in movements.items():
+        if moved:
+            print_table(_moved(moved), title=f"what stage {name} moved, relative to its start")
 
 
 def _newest(record: dict[str, Any]) -> tuple[str, dict[str, float | None]]:
