@@ -5,6 +5,10 @@ stress. Over many pairs a fit tells how far each counts for what it claims: fact
 and no pressure beside them. A stress with the wrong sign has the factor -1, one of another level
 of theory (or with an ideal-gas part) leaves a constant pressure.
 
+The trapezoid rule between two configurations errs in the third order of the way. The part of it
+that does not average out is fitted beside them: displaced atoms cost less energy in a larger
+volume, which would otherwise pass for a pressure.
+
 Crystals that differ by a small shear alone are few, and a fit does not see them; of each pair of
 them the stiffness that the stresses show is compared with that of the energies.
 """
@@ -228,28 +232,39 @@ def _pairs(items: Sequence[LabelledConfiguration]) -> list[tuple[int, int]]:
 
 def _near(items: Sequence[LabelledConfiguration], group: list[int]) -> set[tuple[int, int]]:
     """Pairs of one group: each configuration with those nearest to it."""
+    cells, scaled = _stacked([items[i].configuration for i in group])
     pairs = set()
-    for i in group:
-        ways = []
-        for j in group:
-            if i != j:
-                shift, strain = _between(items[i].configuration, items[j].configuration)
-                far = np.linalg.norm(shift, axis=1).max() > MAX_SHIFT
-                if not far and np.abs(strain).max() < MAX_STRAIN:
-                    ways.append((float((shift**2).mean() + (strain**2).sum()), j))
-        pairs |= {(min(i, j), max(i, j)) for _, j in sorted(ways)[:NEIGHBOURS]}
+    for here, i in enumerate(group):
+        shift, strain = _ways(cells, scaled, here)
+        far = np.linalg.norm(shift, axis=2).max(axis=1) > MAX_SHIFT
+        far |= np.abs(strain).max(axis=(1, 2)) >= MAX_STRAIN
+        far[here] = True
+        way = np.where(far, np.inf, (shift**2).mean(axis=(1, 2)) + (strain**2).sum(axis=(1, 2)))
+        near = np.argsort(way, kind="stable")[:NEIGHBOURS]
+        pairs |= {(min(i, group[k]), max(i, group[k])) for k in near if not far[k]}
     return pairs
 
 
 def _between(first: Configuration, second: Configuration) -> tuple[FloatArray, FloatArray]:
     """Way of the atoms beyond the strain, (N, 3) Å, and the strain from mean to mean, (3, 3)."""
-    mean = 0.5 * (first.cell + second.cell)
-    scaled = [np.linalg.solve(c.cell.T, c.positions.T).T for c in (first, second)]
-    step = scaled[1] - scaled[0]
+    shift, strain = _ways(*_stacked([first, second]), 0)
+    return shift[1], strain[1]
+
+
+def _stacked(configurations: Sequence[Configuration]) -> tuple[FloatArray, FloatArray]:
+    """Cells (n, 3, 3) and scaled positions (n, N, 3) of configurations of as many atoms."""
+    scaled = [np.linalg.solve(c.cell.T, c.positions.T).T for c in configurations]
+    return np.stack([c.cell for c in configurations]), np.stack(scaled)
+
+
+def _ways(cells: FloatArray, scaled: FloatArray, here: int) -> tuple[FloatArray, FloatArray]:
+    """`_between` from one configuration to each: (n, N, 3) Å and (n, 3, 3)."""
+    mean = 0.5 * (cells[here] + cells)
+    step = scaled - scaled[here]
     step -= np.round(step)
-    step -= step.mean(axis=0)  # a common translation does no work
-    change = np.linalg.solve(mean, second.cell - first.cell)
-    return step @ mean, 0.5 * (change + change.T)
+    step -= step.mean(axis=1, keepdims=True)  # a common translation does no work
+    change = np.linalg.solve(mean, cells - cells[here])
+    return step @ mean, 0.5 * (change + change.swapaxes(1, 2))
 
 
 def _work(first: LabelledConfiguration, second: LabelledConfiguration) -> dict[str, float]:
@@ -272,26 +287,16 @@ def _work(first: LabelledConfiguration, second: LabelledConfiguration) -> dict[s
         / n
     )
     row["volume"] = (volumes[1] - volumes[0]) / n if has_stress else 0.0
+    way = float((shift**2).mean())
+    row["softening"] = way * float(np.trace(strain))
     # The error of the rule grows with the third power of the way.
-    row["weight"] = 1.0 / (1e-3 + float((shift**2).mean() + (strain**2).sum())) ** 1.5
+    row["weight"] = 1.0 / (1e-3 + way + float((strain**2).sum())) ** 1.5
     return row
 
 
 def _fit(columns: Mapping[str, FloatArray]) -> dict[str, tuple[float, float]]:
     """Factor and standard error of every part of the work that the pairs can tell."""
-    energy, weight = columns["energy"], np.sqrt(columns["weight"])
-    names = [n for n in ("forces", "stress", "volume") if np.ptp(columns[n]) > 1e-6]
-    if not names:
-        return {}
-    matrix = np.column_stack([columns[name] for name in names]) * weight[:, None]
-    target = energy * weight
-    factors, _, rank, _ = np.linalg.lstsq(matrix, target, rcond=1e-8)
-    if rank < len(names):
-        return {}
-    free = max(len(energy) - len(names), 1)
-    rest = float(((target - matrix @ factors) ** 2).sum()) / free
-    errors = np.sqrt(np.diag(np.linalg.inv(matrix.T @ matrix)) * rest)
-    return {n: (float(f), float(e)) for n, f, e in zip(names, factors, errors, strict=True)}
+    return _explained(columns, ("forces", "stress", "volume"), columns["energy"])
 
 
 def _constant_pressure(columns: Mapping[str, FloatArray]) -> tuple[float, float]:
@@ -300,10 +305,34 @@ def _constant_pressure(columns: Mapping[str, FloatArray]) -> tuple[float, float]
     Without their factors to fit, few pairs are enough, and those that contradict their energies
     hardly count; eV/Å³, with its standard error.
     """
+    rest = columns["energy"] - columns["forces"] - columns["stress"]
+    return _explained(columns, ("volume",), rest)["volume"]
+
+
+def _explained(
+    columns: Mapping[str, FloatArray], names: Sequence[str], target: FloatArray
+) -> dict[str, tuple[float, float]]:
+    """The columns' factors beside the error of the rule, if the pairs tell it from them."""
+    beside = _least_squares(columns, (*names, "softening"), target)
+    return beside or _least_squares(columns, names, target)
+
+
+def _least_squares(
+    columns: Mapping[str, FloatArray], names: Sequence[str], target: FloatArray
+) -> dict[str, tuple[float, float]]:
+    """Factors with standard errors of the columns that vary; none if they cannot be told apart."""
+    names = [name for name in names if np.ptp(columns[name]) > 1e-6]
+    if not names:
+        return {}
     root = np.sqrt(columns["weight"])
-    rest = (columns["energy"] - columns["forces"] - columns["stress"]) * root
-    volume = columns["volume"] * root
-    squared = float(volume @ volume)
-    pressure = float(volume @ rest) / squared
-    left = rest - pressure * volume
-    return pressure, float(np.sqrt(left @ left / max(len(left) - 1, 1) / squared))
+    matrix = np.column_stack([columns[name] for name in names]) * root[:, None]
+    sizes = np.linalg.norm(matrix, axis=0)
+    matrix /= sizes
+    factors, _, rank, _ = np.linalg.lstsq(matrix, target * root, rcond=1e-8)
+    if rank < len(names):
+        return {}
+    left = target * root - matrix @ factors
+    variance = float(left @ left) / max(len(left) - len(names), 1)
+    errors = np.sqrt(np.diag(np.linalg.inv(matrix.T @ matrix)) * variance) / sizes
+    factors /= sizes
+    return {n: (float(f), float(e)) for n, f, e in zip(names, factors, errors, strict=True)}

@@ -124,6 +124,34 @@ def test_published_stresses_are_consistent_and_an_offset_in_them_is_found(elemen
     assert any("constant" in text for text in bad.findings)
 
 
+@pytest.fixture(scope="module")
+def hot(tmp_path_factory) -> list[LabelledConfiguration]:
+    """Strongly displaced cells, where a larger volume goes with more displacement or less."""
+    rng = np.random.default_rng(6)
+    crystal = bulk("Al", "fcc", a=4.05, cubic=True)
+    found = []
+    for _ in range(60):
+        atoms = crystal.copy()
+        atoms.set_cell(atoms.cell * (1.0 + 0.04 * rng.uniform(-1.0, 1.0)), scale_atoms=True)
+        atoms.positions += 0.18 * rng.normal(size=(4, 3))
+        found.append(from_atoms(atoms))
+    labels = EmtPotential(["Al"]).label(found, tmp_path_factory.mktemp("emt"))
+    return [
+        LabelledConfiguration(configuration=c, label=made)
+        for c, made in zip(found, labels, strict=True)
+    ]
+
+
+def test_the_softening_of_a_larger_volume_is_no_pressure(hot):
+    """Exact labels of displaced cells, between which the trapezoid rule is coarse."""
+    found = audit(hot)
+    assert found.n_pairs > 40
+    assert found.findings == ()
+    bad = audit(spoilt(hot, lambda x: replace(x, stress=x.stress - 3 * GPA * np.eye(3))))
+    assert bad.offset_GPa - found.offset_GPa == pytest.approx(3.0, abs=0.1)
+    assert any("constant" in text for text in bad.findings)
+
+
 def test_without_pairs_nothing_is_claimed(items):
     found = audit(items[:3])
     assert found.force_factor is None
