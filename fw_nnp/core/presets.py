@@ -37,5 +37,6 @@ def preset_keys(name: Preset, model: AnyModelSpec) -> dict[str, Any]:
         }
     return {
         "learning_rate": 1e-3,
+        "weight_decay": 0.1,
         "learning_rates": {pattern: 0.3 for pattern in [*described, "network.*.0.*"]},
     }
