@@ -86,7 +86,7 @@ class StageSpec(Spec):
     """Largest rate, after the warm-up; about 1e-3 for transfer to few labels."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.05
     """Pull, per step and unit of learning rate, towards zero in a first stage and towards the
-    model that it started from in a later one; above 10,000 labelled atoms it falls as 1/atoms.
+    model that it started from in a later one; above 20,000 labelled atoms it falls as 1/atoms.
     Where labels are few the k-th radial function is pulled up to k times as strongly, so that the
     surface is smooth unless they ask for more; from 40,000 atoms on all are pulled alike."""
     batch_size: PositiveInt = 4

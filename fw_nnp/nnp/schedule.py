@@ -10,7 +10,7 @@ from fw_nnp.core.specs import StageSpec
 
 WARM_UP = 50  # steps
 FLOOR = 0.002  # of the learning rate, at the end
-FEW_ATOMS = 10_000  # labelled ones, up to which the weight decay acts in full
+FEW_ATOMS = 20_000  # labelled ones, up to which the weight decay acts in full
 MANY_ATOMS = 40_000  # from which it pulls fast functions no harder than slow ones
 
 
