@@ -260,10 +260,14 @@ def _stacked(configurations: Sequence[Configuration]) -> tuple[FloatArray, Float
 def _ways(cells: FloatArray, scaled: FloatArray, here: int) -> tuple[FloatArray, FloatArray]:
     """`_between` from one configuration to each: (n, N, 3) Å and (n, 3, 3)."""
     mean = 0.5 * (cells[here] + cells)
+    # a mirrored cell has no mean with this one: infinitely far
+    apart = np.abs(np.linalg.det(mean)) < 0.1 * abs(np.linalg.det(cells[here]))
+    mean[apart] = cells[here]
     step = scaled - scaled[here]
     step -= np.round(step)
     step -= step.mean(axis=1, keepdims=True)  # a common translation does no work
     change = np.linalg.solve(mean, cells - cells[here])
+    change[apart] = np.inf
     return step @ mean, 0.5 * (change + change.swapaxes(1, 2))
 
 

@@ -152,6 +152,15 @@ def test_the_softening_of_a_larger_volume_is_no_pressure(hot):
     assert any("constant" in text for text in bad.findings)
 
 
+def test_a_mirrored_cell_is_far_from_the_others(items):
+    """Its mean with a right-handed one can be flat."""
+    cell = items[0].configuration.cell * np.array([[-1.0], [1.0], [1.0]])
+    mirrored = replace(items[0], configuration=replace(items[0].configuration, cell=cell))
+    with_it, without = audit([*items, mirrored]), audit(items)
+    assert with_it.n_pairs == without.n_pairs
+    assert with_it.findings == ()
+
+
 def test_without_pairs_nothing_is_claimed(items):
     found = audit(items[:3])
     assert found.force_factor is None
