@@ -20,6 +20,15 @@ ROOT = Path(__file__).parents[2]
 MLEARN = ROOT.parent / "shared/data/mlearn"
 
 
+def labelled(cells, folder) -> list[LabelledConfiguration]:
+    """Cells of aluminium with labels of EMT."""
+    labels = EmtPotential(["Al"]).label(cells, folder)
+    return [
+        LabelledConfiguration(configuration=c, label=made)
+        for c, made in zip(cells, labels, strict=True)
+    ]
+
+
 @pytest.fixture(scope="module")
 def items(tmp_path_factory) -> list[LabelledConfiguration]:
     """Forty rattled and strained cells of aluminium with consistent labels."""
@@ -31,11 +40,7 @@ def items(tmp_path_factory) -> list[LabelledConfiguration]:
         atoms.set_cell(atoms.cell @ (np.eye(3) + strain), scale_atoms=True)
         atoms.positions += 0.08 * rng.normal(size=(4, 3))
         found.append(from_atoms(atoms))
-    labels = EmtPotential(["Al"]).label(found, tmp_path_factory.mktemp("emt"))
-    return [
-        LabelledConfiguration(configuration=c, label=made)
-        for c, made in zip(found, labels, strict=True)
-    ]
+    return labelled(found, tmp_path_factory.mktemp("emt"))
 
 
 def spoilt(items, change):
@@ -135,11 +140,7 @@ def hot(tmp_path_factory) -> list[LabelledConfiguration]:
         atoms.set_cell(atoms.cell * (1.0 + 0.04 * rng.uniform(-1.0, 1.0)), scale_atoms=True)
         atoms.positions += 0.18 * rng.normal(size=(4, 3))
         found.append(from_atoms(atoms))
-    labels = EmtPotential(["Al"]).label(found, tmp_path_factory.mktemp("emt"))
-    return [
-        LabelledConfiguration(configuration=c, label=made)
-        for c, made in zip(found, labels, strict=True)
-    ]
+    return labelled(found, tmp_path_factory.mktemp("emt"))
 
 
 def test_the_softening_of_a_larger_volume_is_no_pressure(hot):
