@@ -74,6 +74,8 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, title: str = "") -> None:
 
 
 def _text(value: Any) -> str:
+    if value is None:
+        return "-"
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, datetime):

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import typer.main
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.io import write
 
 from fw_nnp.cli.main import app, main
 from fw_nnp.core.records import Configuration, Frame, Label, LevelOfTheory
@@ -290,3 +293,15 @@ def test_submit_status_and_an_unknown_report(call, launchpad_file: Path) -> None
     report = call("report", "al-quickstart-quick", "--json", "-l", launchpad_file)
     assert report.code == 2
     assert "evaluations" in report.err
+
+
+def test_what_an_audit_cannot_tell_is_a_dash(call, tmp_path):
+    atoms = bulk("Al", "fcc", a=4.05, cubic=True)
+    atoms.calc = EMT()
+    atoms.get_forces()
+    write(tmp_path / "one.extxyz", atoms)
+    result = call("audit", "one.extxyz")
+    assert result.code == 1
+    assert "only 0 pairs" in result.out
+    (row,) = [line for line in result.out.splitlines() if "stress_factor" in line]
+    assert row.split() == ["stress_factor", "-"]
