@@ -159,7 +159,10 @@ def _datasets(store: Store, documents: Documents, health: Health, labels: set[st
     for d in documents.find("members", {}, fields=["dataset"]):
         health.counts["members"] += 1
         if d["dataset"] not in known:
-            health.problems.append(f"members {d['_id']}: orphan, no such dataset")
+            health.problems.append(
+                f"members {d['_id']}: orphan, no such dataset; harmless, left by a "
+                "`dataset create` that was killed"
+            )
     return known
 
 
@@ -182,4 +185,7 @@ def _models(store: Store, documents: Documents, health: Health, datasets: set[st
         except FwNnpError as error:
             health.problems.append(f"blobs {blob}: {error.message}")
     for orphan in sorted(blobs - {d["blob"] for d in models}):
-        health.problems.append(f"blobs {orphan}: orphan, no model has it")
+        health.problems.append(
+            f"blobs {orphan}: orphan, no model has it; harmless, left by a training that was "
+            "killed as it ended"
+        )
