@@ -160,8 +160,8 @@ def _datasets(store: Store, documents: Documents, health: Health, labels: set[st
         health.counts["members"] += 1
         if d["dataset"] not in known:
             health.problems.append(
-                f"members {d['_id']}: orphan, no such dataset; harmless, left by a "
-                "`dataset create` that was killed"
+                f"members {d['_id']}: orphan, no such dataset: harmless if a `dataset create` was "
+                "killed, else a record of `datasets` is lost; a backup has it"
             )
     return known
 
@@ -186,6 +186,6 @@ def _models(store: Store, documents: Documents, health: Health, datasets: set[st
             health.problems.append(f"blobs {blob}: {error.message}")
     for orphan in sorted(blobs - {d["blob"] for d in models}):
         health.problems.append(
-            f"blobs {orphan}: orphan, no model has it; harmless, left by a training that was "
-            "killed as it ended"
+            f"blobs {orphan}: orphan, no model has it: harmless if a training was killed as it "
+            "ended, else a record of `models` is lost; a backup has it"
         )

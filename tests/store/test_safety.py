@@ -71,9 +71,10 @@ def test_a_whole_store_has_no_problems(store):
         ("configurations", {"numbers": bytes([28] * 4)}, "the geometry is that of"),
         ("theories", {"settings": {"ecutwfc": 1.0}}, "settings were changed"),
         ("members", {"labels": ["lbl-gone"]}, "has other members"),
-        ("members", {"dataset": "set-gone"}, "orphan, no such dataset"),
+        ("members", {"dataset": "set-gone"}, "orphan, no such dataset: harmless if a"),
         ("models", {"source": "set-gone"}, "its dataset set-gone is gone"),
         ("models", {"blob": "0" * 64}, "is gone"),
+        ("models", {"blob": "0" * 64}, "orphan, no model has it: harmless if a"),
     ],
 )
 def test_damage_is_named(store, collection, change, message):
