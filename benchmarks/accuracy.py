@@ -130,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
             one.add_argument("--minutes", type=float, default=4.0, help="of each training")
             continue
         one.add_argument("--model", type=Path, help="judge this model file; train none")
-        one.add_argument("--members", type=int, default=1, help="size of a committee")
+        one.add_argument("--members", type=int, help="size of a committee")
         one.add_argument("--epochs", type=int)
         one.add_argument("--time-limit", help='for example "30 min"')
         if name == "mlearn":

@@ -33,6 +33,7 @@ from fw_nnp.nnp.transfer import refit_energies
 ROOT = Path(__file__).parents[1]
 CELLS = ROOT.parent / "shared" / "data" / "ni_eam" / "train.h5"
 RATES = {"soap": (1e-3, 3e-3), "adamw": (2e-3, 5e-3)}
+MODEL = ModelSpec(members=1)
 ALL_AT_ONCE = 64  # cells of a batch of L-BFGS's gradient
 
 
@@ -83,11 +84,10 @@ def stage(
             "learning_rate": rate,
             "epochs": 100_000,
             "time_limit": 60.0 * asked.minutes,
-            "teachers": 0,
         }
     )
     with tempfile.TemporaryDirectory() as directory:
-        result = train_stage(spec, ModelSpec(), training, validation, Path(directory), seed=1)
+        result = train_stage(spec, MODEL, training, validation, Path(directory), seed=1)
     best = result.history[result.best_epoch - 1]
     return {
         "energy": best["validation_energy"],
@@ -104,7 +104,7 @@ def lbfgs(
 ) -> dict[str, Any]:
     """torch's L-BFGS on the loss over all cells."""
     weights = LossWeights()
-    model = build(ModelSpec(), ["Ni"], 1).train()
+    model = build(MODEL, ["Ni"], 1).train()
     cells = [read_cell(model, item, weights) for item in training]
     model.adapt(sample_of(cells, 1))
     sets = CellSet(cells), CellSet([read_cell(model, item, weights) for item in validation])

@@ -16,7 +16,7 @@ from fw_nnp.nnp import train_stage
 
 
 def aluminium(seconds: float, directory: Path | None = None) -> Path:
-    """Train the default model for so long; its file."""
+    """Train the default model, of one network, for so long; its file."""
     directory = directory or Path(tempfile.mkdtemp())
     rng = np.random.default_rng(0)
     items = []
@@ -28,5 +28,6 @@ def aluminium(seconds: float, directory: Path | None = None) -> Path:
         configuration = from_atoms(atoms)
         label = label_from_calculator(configuration, EMT(), "thy-emt")
         items.append(LabelledConfiguration(configuration=configuration, label=label))
-    stage = StageSpec(name="benchmark", epochs=1000, time_limit=f"{seconds} s", teachers=0)
-    return train_stage(stage, ModelSpec(), items[:50], items[50:], directory, seed=1).model_path
+    stage = StageSpec(name="benchmark", epochs=1000, time_limit=f"{seconds} s")
+    spec = ModelSpec(members=1)
+    return train_stage(stage, spec, items[:50], items[50:], directory, seed=1).model_path

@@ -22,7 +22,6 @@ from .spec import Spec as Spec
 from .stage_specs import LossWeights as LossWeights
 from .stage_specs import ReplaySpec as ReplaySpec
 from .stage_specs import StageSpec as StageSpec
-from .stage_specs import may_be_taught as may_be_taught
 from .theory_specs import EspressoSpec as EspressoSpec
 from .theory_specs import VaspSpec as VaspSpec
 from .units import Duration, Length, Pressure, Temperature, Time

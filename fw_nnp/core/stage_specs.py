@@ -6,16 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from .errors import SpecError
-from .model_specs import AnyModelSpec, ModelSpec
+from .model_specs import AnyModelSpec
 from .presets import Preset, preset_keys
 from .spec import Name, PositiveInt, Spec
 from .units import Duration
-
-
-def may_be_taught(model: AnyModelSpec) -> bool:
-    """Whether a committee of such models can teach one of them."""
-    return isinstance(model, ModelSpec) and model.members == 1 and not model.heads
 
 
 class LossWeights(Spec):
@@ -64,12 +58,6 @@ class StageSpec(Spec):
     matches counts."""
     replay: ReplaySpec | None = None
     """Low-fidelity labels among those of this stage."""
-    teachers: Annotated[int, Field(ge=0)] | None = None
-    """Members of a committee that is trained first, on the same labels; the model then learns its
-    answers for perturbed cells, too, which makes up for few labels: errors like the committee's,
-    at the cost of one network. It has half as many epochs, of four times the cells. Left out: 4 in
-    a first stage on high labels of up to 40,000 atoms, else none. A committee, a model with heads
-    and other kinds than `moments` have none."""
     stress_offset: float | None = None
     """GPa: constant in the normal stresses of the labels that is taken off them. Left out: it is
     found where the energies contradict the stresses by more than 1 GPa, as a Pulay stress or an
@@ -78,8 +66,7 @@ class StageSpec(Spec):
     """Re-fit the reference energies to the new labels before the stage."""
     epochs: PositiveInt = 150
     time_limit: Duration | None = None
-    """Stop cleanly after so long, with the learning rate decayed to its end over this time.
-    Teachers, where there are any, take half of it."""
+    """Stop cleanly after so long, with the learning rate decayed to its end over this time."""
     optimizer: Literal["soap", "adamw"] = "soap"
     """``soap``: Adam in the eigenbasis of the gradients' covariance; ``adamw``: for comparison."""
     learning_rate: Annotated[float, Field(gt=0.0)] = 3e-3
@@ -108,8 +95,6 @@ class StageSpec(Spec):
                 "replay is of low labels in a stage on high ones: it needs start_from, "
                 "labels: high and a batch_size above 1"
             )
-        if self.teachers and self.start_from is not None:
-            raise ValueError("a stage that starts from another has no teachers")
         return self
 
     def plain(self, model: AnyModelSpec) -> StageSpec:
@@ -118,15 +103,8 @@ class StageSpec(Spec):
         Raises
         ------
         SpecError
-            The preset or the teachers do not go with the model.
+            The preset does not go with the model.
         """
-        if self.teachers and not may_be_taught(model):
-            raise SpecError(
-                f"stage '{self.name}' has teachers, but the model is no single network of kind "
-                "moments without heads",
-                place="train.stages",
-                remedy="leave teachers out, or change the model",
-            )
         if self.preset is None:
             return self
         own = self.model_dump(include=self.model_fields_set - {"preset"})

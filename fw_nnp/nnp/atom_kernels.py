@@ -102,12 +102,12 @@ def _gather(source, atoms, n, out):  # type: ignore[no-untyped-def]
 
 
 @serial
-def _scatter(source, atoms, n, out):  # type: ignore[no-untyped-def]
-    """The reverse of `_gather`."""
+def _scatter(source, atoms, n, factor, out):  # type: ignore[no-untyped-def]
+    """The reverse of `_gather`, times a factor."""
     for row in range(out.shape[0]):
         for lm in range(out.shape[1]):
             for j in range(len(atoms)):
-                out[row, lm, atoms[j]] = source[row, lm * n + j]
+                out[row, lm, atoms[j]] = factor * source[row, lm * n + j]
 
 
 @serial
@@ -237,14 +237,14 @@ def _backward(weights, turned, scales, sizes, triples, n, by_energies, room, out
 
 
 @serial
-def _slopes_in_moments(turned, sizes, n, slopes, h):  # type: ignore[no-untyped-def]
-    """H = weightsᵀ slopes."""
+def _add_slopes_in_moments(turned, sizes, n, slopes, h):  # type: ignore[no-untyped-def]
+    """H = weightsᵀ slopes, added to what is there."""
     both, functions = 2 * sizes.pairs, sizes.functions
     used = both + sizes.cubic
     of_pairs = matrix(turned, 0, functions, both)
     of_cubic = matrix(turned, both * functions, functions, sizes.cubic)
     of_embedded = matrix(turned, used * functions, functions, sizes.embedded)
-    times(of_pairs, slopes[:both], (sizes.l_max + 1) ** 2 * n, h)
+    add_times(of_pairs, slopes[:both], (sizes.l_max + 1) ** 2 * n, h)
     add_times(of_cubic, slopes[both:used], (sizes.l_cubic + 1) ** 2 * n, h)
     add_times(of_embedded, slopes[used:], n, h)
 
@@ -268,22 +268,31 @@ def forward(  # type: ignore[no-untyped-def]
     scales
         (Z, M, 2, features): what is taken off the features, and what they are divided by.
     energies, h
-        (M, A) and (M, Z K, (l_max + 1)², A), written.
+        (M, A) and (M, Z K, (l_max + 1)², A), written; or (1, A) and (1, ...) for the mean.
     """
+    members, apart = weights.shape[1], len(h)
+    together = members // apart
+    share = moments.dtype.type(1.0 / together)
     room = _room(sizes, moments.dtype)
+    total = np.empty(BLOCK, moments.dtype)
     for block in range(start, stop):
         species, first, last = blocks[block]
         mine = atoms[first:last]
         n = padded(last - first, LANES)
         _gather(moments, mine, n, room.moments)
-        for member in range(weights.shape[1]):
-            w, wt = weights[species, member], turned[species, member]
-            _forward(w, wt, scales[species, member], sizes, triples, n, room)
-            _slopes_in_moments(wt, sizes, n, room.slopes, room.by_h)
-            _scatter(room.by_h, mine, n, h[member])
-            top = room.signals[len(room.signals) - 1]
+        for answer in range(apart):
+            room.by_h[:] = 0.0
+            total[:] = 0.0
+            for member in range(answer * together, (answer + 1) * together):
+                w, wt = weights[species, member], turned[species, member]
+                _forward(w, wt, scales[species, member], sizes, triples, n, room)
+                _add_slopes_in_moments(wt, sizes, n, room.slopes, room.by_h)
+                top = room.signals[len(room.signals) - 1]
+                for j in range(len(mine)):
+                    total[j] += top[j]
+            _scatter(room.by_h, mine, n, share, h[answer])
             for j in range(len(mine)):
-                energies[member, mine[j]] = top[j]
+                energies[answer, mine[j]] = share * total[j]
 
 
 @serial

@@ -53,31 +53,50 @@ def energies_and_slopes(
     return energies, h
 
 
+def mean_energies_and_slopes(
+    moments: Tensor, species: Tensor, constants: Constants, parameters: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """As `energies_and_slopes`, (A,) and (Z K, ..., A): the members' mean, without gradients."""
+    energies, h = _forward(moments, _arguments(moments, species, constants, parameters), 1)
+    return energies[0], h[0]
+
+
+def _arguments(
+    moments: Tensor, species: Tensor, constants: Constants, parameters: Sequence[Tensor]
+) -> tuple[Any, ...]:
+    """What the kernels take after the moments."""
+    arrays = [parameter.detach().numpy() for parameter in parameters]
+    n_species = len(constants.scales)
+    table = triples(constants.sizes.l_cubic, moments.numpy().dtype.name)
+    atoms, blocks = _blocks(species.numpy(), n_species)
+    packed = _pack(arrays, constants, n_species)
+    return atoms, blocks, *packed, constants.scales, constants.sizes, table
+
+
+def _forward(moments: Tensor, arguments: tuple[Any, ...], answers: int) -> tuple[Tensor, Tensor]:
+    """Energies and H: one answer for each member, or one for all."""
+    energies = moments.new_empty(answers, moments.shape[2])
+    h = moments.new_empty(answers, *moments.shape)
+    in_parts(
+        kernels.forward,
+        len(arguments[1]),
+        moments.numpy(),
+        *arguments,
+        energies.numpy(),
+        h.numpy(),
+        atoms_each=kernels.BLOCK,
+    )
+    return energies, h
+
+
 class _AtomModel(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, moments: Tensor, species: Tensor, constants: Constants, *parameters: Tensor
     ) -> tuple[Tensor, Tensor]:
-        arrays = [parameter.detach().numpy() for parameter in parameters]
-        n_species, members = constants.scales.shape[:2]
-        packed = _pack(arrays, constants, n_species)
-        atoms, blocks = _blocks(species.numpy(), n_species)
-        kind = moments.numpy().dtype.name
-        table = triples(constants.sizes.l_cubic, kind)
-        arguments = (atoms, blocks, *packed, constants.scales, constants.sizes, table)
-        energies = moments.new_empty(members, moments.shape[2])
-        h = moments.new_empty(members, *moments.shape)
-        in_parts(
-            kernels.forward,
-            len(blocks),
-            moments.numpy(),
-            *arguments,
-            energies.numpy(),
-            h.numpy(),
-            atoms_each=kernels.BLOCK,
-        )
+        arguments = _arguments(moments, species, constants, parameters)
         ctx.arguments = moments, arguments, constants
-        return energies, h
+        return _forward(moments, arguments, constants.scales.shape[1])
 
     @staticmethod
     def backward(ctx: Any, by_energies: Tensor, by_h: Tensor) -> tuple[Tensor | None, ...]:

@@ -61,8 +61,6 @@ def _training(training: Mapping[str, Any]) -> dict[str, str]:
         "best epoch": _text(training.get("best_epoch", "")),
         "complete": "yes" if training.get("complete") else "no, it was stopped before its time",
     }
-    if training.get("taught_cells"):
-        found["taught by a committee"] = f"{training['taught_cells']:,} perturbed cells"
     if training.get("stress_offset"):
         found["constant left out of the stress labels"] = f"{training['stress_offset']:+.3f} GPa"
     if "joined" in training:

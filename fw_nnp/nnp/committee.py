@@ -22,6 +22,7 @@ from fw_nnp.core.specs import AnyModelSpec, ModelSpec, StageSpec
 
 from .artefact import build, load_model, model_id, read_card, save_model
 from .heads import Heads
+from .members import with_members
 from .moments import Moments
 from .progress import Progress, StageResult
 from .trainer import train_stage
@@ -48,7 +49,7 @@ def train_apart(
     Parameters
     ----------
     stage, model, training, validation, others
-        As `train_stage` takes them; `model.members` says how many.
+        As `train_stage` takes them.
     directory
         Gets ``member-1``, ``member-2`` ..., and the committee as ``model.pt``.
     seed
@@ -63,20 +64,20 @@ def train_apart(
     list of StageResult
         One for each member.
     """
-    spec = _of_moments(model)
-    if spec.members == 1:
+    spec = _of_moments(with_members(model, stage, training, start_from))
+    members = spec.n_members
+    if members == 1:
         raise SpecError(
             "a single member cannot be spread",
             place="model.members",
             remedy="say how many, for example members: 4",
         )
     alone = spec.model_copy(update={"members": 1})
-    stage = stage.model_copy(update={"teachers": 0})
-    threads = max(1, torch.get_num_threads() // spec.members)
-    names = [f"member-{number}" for number in range(1, spec.members + 1)]
+    threads = max(1, torch.get_num_threads() // members)
+    names = [f"member-{number}" for number in range(1, members + 1)]
     with (
         Manager() as manager,
-        ProcessPoolExecutor(spec.members, mp_context=get_context("spawn")) as pool,
+        ProcessPoolExecutor(members, mp_context=get_context("spawn")) as pool,
     ):
         news = manager.Queue()
         running: list[Future[StageResult]] = [
@@ -152,7 +153,7 @@ def join_committee(paths: Sequence[Path], result: Path) -> None:
                 place=str(path),
                 remedy="join models that were trained with the same 'model' on the same elements",
             )
-    count = sum(_of_moments(model.spec).members for model in models)
+    count = sum(_of_moments(model.spec).n_members for model in models)
     spec = alone[0].model_copy(update={"members": count})
     tables = first.fixed.eam.tables if first.fixed.eam else None
     committee = cast(Moments, build(spec, first.elements, 0, tables).double())

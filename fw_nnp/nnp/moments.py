@@ -21,7 +21,7 @@ from fw_nnp.core.specs import ModelSpec
 
 from . import linear_forces
 from .atom_kernels import Sizes
-from .atom_model import Constants, energies_and_slopes
+from .atom_model import Constants, energies_and_slopes, mean_energies_and_slopes
 from .batch import AtomBatch
 from .compiled import compiled
 from .embedding import Embedding, typical
@@ -58,12 +58,12 @@ class Moments(Potential):
         for symbol in elements:
             learned = nn.ParameterDict()
             for name, count in (("pairs", 2 * spec.n_radial), ("cubic", spec.n_cubic)):
-                start = torch.randn(spec.members, count, n_functions, generator=generator)
+                start = torch.randn(spec.n_members, count, n_functions, generator=generator)
                 learned[name] = nn.Parameter(start * smooth)
             self.radial[symbol] = learned
-            self.embedding[symbol] = Embedding(spec.members, spec.n_embedded, smooth, generator)
-            self.network[symbol] = Network(spec.members, [n_features, *spec.hidden], generator)
-        shape = (len(elements), spec.members, n_features, 1)
+            self.embedding[symbol] = Embedding(spec.n_members, spec.n_embedded, smooth, generator)
+            self.network[symbol] = Network(spec.n_members, [n_features, *spec.hidden], generator)
+        shape = (len(elements), spec.n_members, n_features, 1)
         self.register_buffer("mean", torch.zeros(shape))
         self.register_buffer("deviation", torch.ones(shape))
         self.register_buffer("conditioner", torch.eye(spec.n_basis))
@@ -79,16 +79,15 @@ class Moments(Potential):
         quadrature(min(self.spec.l_max, L_CUBIC))
 
     def atomic_energies(self, batch: AtomBatch) -> Tensor:
-        return self._sensitivities(batch)[0].mean(0)
+        return self._mean_sensitivities(batch)[0]
 
     def pair_gradients(self, batch: AtomBatch) -> tuple[Tensor, Tensor]:
-        energies, h = self._sensitivities(batch)
-        return _mean(energies), linear_forces.pair_gradients(_mean(h), batch, *self._basis)
+        energies, h = self._mean_sensitivities(batch)
+        return energies, linear_forces.pair_gradients(h, batch, *self._basis)
 
     def evaluate(self, batch: AtomBatch) -> tuple[Tensor, Tensor, Tensor]:
-        energies, h = self._sensitivities(batch)
-        forces, virials = linear_forces.forces_and_virials(_mean(h), batch, *self._basis)
-        return _mean(energies), forces, virials
+        energies, h = self._mean_sensitivities(batch)
+        return energies, *linear_forces.forces_and_virials(h, batch, *self._basis)
 
     def evaluate_members(self, batch: AtomBatch) -> tuple[Tensor, Tensor, Tensor]:
         energies, h = self._sensitivities(batch)
@@ -99,6 +98,16 @@ class Moments(Potential):
     @property
     def _basis(self) -> tuple[float, int, int]:
         return self.cutoff, self.spec.n_basis, self.spec.l_max
+
+    def _mean_sensitivities(self, batch: AtomBatch) -> tuple[Tensor, Tensor]:
+        """As `_sensitivities`, (A,) and (Z K, ..., A), of all members together."""
+        if torch.is_grad_enabled() or not compiled(batch.vectors):
+            energies, h = self._sensitivities(batch)
+            return _mean(energies), _mean(h)
+        moments = linear_forces.moments(batch, *self._basis)
+        return mean_energies_and_slopes(
+            moments, batch.species, self._constants(), self._of_species()
+        )
 
     def _sensitivities(self, batch: AtomBatch) -> tuple[Tensor, Tensor]:
         """Atomic energies (M, A) and H = dE/dM (M, Z K, (l_max + 1)², A), element by element."""
@@ -162,7 +171,7 @@ class Moments(Potential):
         of_power, of_third = slopes.split([slopes.shape[1] - cubic.shape[1], cubic.shape[1]], 1)
         by_a = power_spectrum_slopes(a, of_power.flatten(0, 1))
         by_b = 3.0 * of_third.flatten(0, 1)[:, None] * thirds
-        members = self.spec.members
+        members = self.spec.n_members
         halves = by_a.flatten(1).unflatten(0, (2, members, -1)).transpose(0, 1).flatten(1, 2)
         cubed = by_b.flatten(1).unflatten(0, (members, -1))
         h = torch.baddbmm(pairs.mT @ halves, cubic.mT, cubed).unflatten(2, moments.shape[1:])
@@ -182,7 +191,7 @@ class Moments(Potential):
 
     def _features(self, power: Tensor, third: Tensor) -> Tensor:
         """(M, features, A)."""
-        parts = [part.unflatten(0, (self.spec.members, -1)) for part in (power, third)]
+        parts = [part.unflatten(0, (self.spec.n_members, -1)) for part in (power, third)]
         return torch.cat(parts, dim=1)
 
     def _contractions(self, species: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -62,12 +62,8 @@ class StageRun:
         start_from: Path | None,
         replay: Sequence[LabelledConfiguration],
         baseline: Setfl | None,
-        taught: Sequence[LabelledConfiguration] = (),
     ) -> None:
-        """Model, cells, optimiser; then the checkpoint's state, if there is one.
-
-        `taught` are labels like those for `training`, but not from data.
-        """
+        """Model, cells, optimiser; then the checkpoint's state, if there is one."""
         stored = checkpoint.resume(self.directory, self.identity)
         elements = sorted({e for item in training for e in item.configuration.elements})
         if start_from is None:
@@ -77,14 +73,13 @@ class StageRun:
         self._find_heads(start_from)
         self.parent = model_id(start_from) if start_from else ""
         self.data = describe(training)
-        self.n_taught = len(taught)
         self.start_from = start_from
         reference = self.model.reference.clone()
         self.model.train()
         anchors = [p.detach().clone() for p in self.model.parameters()]
         if start_from is None:
             anchors = [torch.zeros_like(anchor) for anchor in anchors]
-        cells = [read_cell(self.model, item, self.stage.weights) for item in (*training, *taught)]
+        cells = [read_cell(self.model, item, self.stage.weights) for item in training]
         if stored is not None:
             self.model.load_state_dict(stored["model"])
         elif start_from is None:
@@ -338,7 +333,6 @@ class StageRun:
             "identity": self.identity,
             "parent": self.parent,
             "data": self.data,
-            "taught_cells": self.n_taught,
             "validation_cells": len(self.validation),
             "versions": {"fw_nnp": fw_nnp.__version__, "torch": torch.__version__},
             "best_epoch": counters.best_epoch,

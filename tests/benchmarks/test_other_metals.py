@@ -19,7 +19,7 @@ from fw_nnp.core.errors import FwNnpError  # noqa: E402
 
 @needs_data
 def test_copper_is_that_of_its_eam_and_a_potential_is_compared_with_it():
-    few = ["--cells", "60", "--epochs", "20", "--stage", "{teachers: 0}"]
+    few = ["--cells", "60", "--epochs", "20", "--model", "{members: 1}"]
     document = other_metals.main(["--metals", "Cu", *few, "--json"])
     truth = document["truth"]["Cu"]
     assert 0.0 < truth["hcp - fcc"] < truth["bcc - fcc"]

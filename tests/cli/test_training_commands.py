@@ -58,7 +58,7 @@ def cells(count: int, seed: int) -> list[LabelledConfiguration]:
 def test_all_cells_may_be_trained_on(call, tmp_path: Path) -> None:
     write_labelled(tmp_path / "train.extxyz", cells(4, 1))
     (tmp_path / "all.yaml").write_text(
-        "dataset: {fractions: [1, 0, 0]}\nstages: [{name: only, epochs: 2, teachers: 0}]\n"
+        "dataset: {fractions: [1, 0, 0]}\nstages: [{name: only, epochs: 2}]\n"
     )
     words = ("train", "--data", "train.extxyz", "--out", "model", "--config", "all.yaml")
     (stage,) = json.loads(call(*words, "--json"))["stages"]
@@ -70,8 +70,7 @@ def test_all_cells_may_be_trained_on(call, tmp_path: Path) -> None:
 def test_a_constant_that_was_left_out_of_the_stresses_is_said(call, tmp_path: Path) -> None:
     write_labelled(tmp_path / "train.extxyz", cells(4, 1))
     (tmp_path / "all.yaml").write_text(
-        "dataset: {fractions: [1, 0, 0]}\n"
-        "stages: [{name: only, epochs: 2, teachers: 0, stress_offset: 1.5}]\n"
+        "dataset: {fractions: [1, 0, 0]}\nstages: [{name: only, epochs: 2, stress_offset: 1.5}]\n"
     )
     words = ("train", "--data", "train.extxyz", "--out", "model", "--config", "all.yaml")
     assert json.loads(call(*words, "--json"))["stress_offset_GPa"] == {"only": 1.5}

@@ -174,8 +174,8 @@ def fitted(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _teachers_only_where_asked():
-    """Trainings of these tests are short; which labels are few is tested in test_teaching."""
+def _committees_only_where_asked():
+    """Trainings of these tests are short; which labels are few is tested in test_members."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fw_nnp.nnp.teaching.TAUGHT_ATOMS", 0)
+        patch.setattr("fw_nnp.nnp.members.FEW_ATOMS", 0)
         yield

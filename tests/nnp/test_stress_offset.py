@@ -18,13 +18,12 @@ from fw_nnp.nnp.artefact import build, read_card
 from fw_nnp.nnp.card import model_card
 from fw_nnp.nnp.data import CellSet, read_cell
 from fw_nnp.nnp.stress_offset import Found, find_offset
-from fw_nnp.nnp.teaching import lessons
 
 from .conftest import SMALL, emt_cells
 from .test_training import assert_same_bits
 
 OFFSET = 4.0  # GPa
-STAGE = StageSpec(name="first", epochs=40, learning_rate=5e-3, teachers=0)
+STAGE = StageSpec(name="first", epochs=40, learning_rate=5e-3)
 SEED = 1
 
 
@@ -37,11 +36,10 @@ def shifted(items, pressure=OFFSET):
     ]
 
 
-def train(items, directory, stage=STAGE, **more):
+def train(items, directory, stage=STAGE, members=1, seed=SEED, **more):
     torch.set_num_threads(1)  # fixtures of the module come before that of every test
-    return train_stage(
-        stage, ModelSpec(**SMALL), items[:40], items[40:], directory, seed=SEED, **more
-    )
+    spec = ModelSpec(members=members, **SMALL)
+    return train_stage(stage, spec, items[:40], items[40:], directory, seed=seed, **more)
 
 
 def energy_error(result, items):
@@ -64,14 +62,22 @@ def found(cells, tmp_path_factory):
     return train(shifted(cells), home)
 
 
-def test_a_constant_is_found_and_energies_do_not_follow_it(cells, untouched, found, tmp_path):
-    assert untouched.stress_offset == 0.0
-    assert found.stress_offset == pytest.approx(OFFSET, abs=0.3)
-    followed = train(shifted(cells), tmp_path, STAGE.model_copy(update={"stress_offset": 0.0}))
-    assert followed.stress_offset == 0.0
-    errors = [energy_error(one, cells) for one in (untouched, found, followed)]
-    assert errors[1] < 1.5 * errors[0]
-    assert errors[2] > 3.0 * errors[1]
+def test_a_constant_is_found_and_energies_do_not_follow_it(cells, tmp_path):
+    """In the mean of three seeds: that of one differs by a half between processors."""
+    stages = {
+        "untouched": (cells, STAGE),
+        "found": (shifted(cells), STAGE),
+        "followed": (shifted(cells), STAGE.model_copy(update={"stress_offset": 0.0})),
+    }
+    offsets, errors = {}, {}
+    for name, (items, stage) in stages.items():
+        results = [train(items, tmp_path / f"{name}-{s}", stage, seed=s) for s in (1, 2, 3)]
+        offsets[name] = [result.stress_offset for result in results]
+        errors[name] = np.mean([energy_error(result, cells) for result in results])
+    assert offsets["untouched"] == offsets["followed"] == [0.0] * 3
+    assert offsets["found"] == pytest.approx([OFFSET] * 3, abs=0.3)
+    assert errors["found"] < 1.5 * errors["untouched"]
+    assert errors["followed"] > 3.0 * errors["found"]
 
 
 def test_stresses_are_those_that_belong_to_the_energies(cells, found):
@@ -109,16 +115,10 @@ def test_stopped_before_and_after_it_was_found_ends_with_the_same_bits(cells, fo
     assert_same_bits(resumed.model_path, found.model_path)
 
 
-def test_teachers_find_it_and_the_model_takes_theirs(cells, tmp_path):
-    items = shifted(cells)
-    stage = STAGE.model_copy(update={"teachers": 2, "epochs": 30})
-    result = train(items, tmp_path, stage)
-    teachers = tmp_path / "teachers" / "model.pt"
-    told = read_card(teachers)["training"]["stress_offset"]
-    assert result.stress_offset == told == pytest.approx(OFFSET, abs=0.4)
-    plain, constant = (lessons(teachers, items[:2], SEED, offset) for offset in (0.0, told))
-    for a, b in zip(plain, constant, strict=True):
-        np.testing.assert_allclose(b.label.stress - a.label.stress, told * GPA * np.eye(3))
+def test_a_committee_finds_it_too(cells, tmp_path):
+    stage = STAGE.model_copy(update={"epochs": 30})
+    result = train(shifted(cells), tmp_path, stage, members=2)
+    assert result.stress_offset == pytest.approx(OFFSET, abs=0.4)
 
 
 def one_volume(count):
