@@ -17,16 +17,18 @@ from fw_nnp.nnp.artefact import build
 from fw_nnp.nnp.batch import join
 from fw_nnp.nnp.calculator import NeuralNetworkCalculator
 from fw_nnp.nnp.data import read_configuration
+from fw_nnp.nnp.members import COMMITTEE
 from fw_nnp.nnp.potential import Potential, Precision
 from fw_nnp.nnp.stage_run import StageRun
 
 from .work import Cells, Work, ase_work, in_turn
 
 
-def training(cells: Cells) -> Work:
+def training(cells: Cells, members: int = 1) -> Work:
     stage = StageSpec(name="speed", batch_size=cells.batch_size)
     run = StageRun(stage, Path.cwd(), identity={}, seed=1)
-    run.set_up(ModelSpec(cutoff=cells.cutoff), labelled(cells), [], None, [], None)
+    spec = ModelSpec(cutoff=cells.cutoff, members=members)
+    run.set_up(spec, labelled(cells), [], None, [], None)
     batches = in_turn([list(batch) for batch in cells.batches()])
 
     stored = sum(size_of(cell.batch) + size_of(cell.targets) for cell in run.training.cells)
@@ -42,9 +44,14 @@ def training(cells: Cells) -> Work:
     )
 
 
-def inference(cells: Cells, precision: Precision = "single") -> Work:
+def training_committee(cells: Cells) -> Work:
+    """What few labels are trained with."""
+    return training(cells, COMMITTEE)
+
+
+def inference(cells: Cells, precision: Precision = "single", members: int = 1) -> Work:
     """In float32, as the peers; `double` is what a user gets who does not ask."""
-    model = untrained(cells)
+    model = untrained(cells, members)
     configurations = [from_atoms(atoms) for atoms in cells.atoms()]
     return Work(
         step=lambda: predict(model, configurations, "thy-none", precision=precision),
@@ -58,6 +65,11 @@ def inference(cells: Cells, precision: Precision = "single") -> Work:
 
 def double(cells: Cells) -> Work:
     return inference(cells, "double")
+
+
+def committee(cells: Cells) -> Work:
+    """Of a model that was trained on few labels."""
+    return inference(cells, members=COMMITTEE)
 
 
 def ase(cells: Cells, precision: Precision = "single") -> Work:
@@ -95,11 +107,12 @@ def labelled(cells: Cells) -> list[LabelledConfiguration]:
     return items
 
 
-def untrained(cells: Cells) -> Potential:
-    """The default model with its features scaled, as training would start with."""
+def untrained(cells: Cells, members: int = 1) -> Potential:
+    """The default model of so many networks, features scaled as training would start with."""
     configurations = [from_atoms(atoms) for atoms in cells.atoms()]
     elements = sorted({e for c in configurations for e in c.elements})
-    model = build(ModelSpec(cutoff=cells.cutoff), elements, seed=1)
+    spec = ModelSpec(cutoff=cells.cutoff, members=members)
+    model = build(spec, elements, seed=1)
     model.adapt(join([read_configuration(model, c, torch.float32)[0] for c in configurations]))
     return model
 
@@ -116,4 +129,4 @@ def count(model: Potential) -> int:
 
 def settings(model: Potential) -> str:
     hidden = "-".join(map(str, model.spec.hidden))
-    return f"{model.spec.kind}, defaults, hidden layers {hidden}"
+    return f"{model.spec.kind}, defaults, hidden layers {hidden}, networks: {model.spec.n_members}"

@@ -9,6 +9,7 @@ OURS_ASE = "fw_nnp, ASE"
 
 TRAINING = (
     Contestant(OURS, "ours", "training", None),
+    Contestant("fw_nnp, committee", "ours", "training_committee", None),
     Contestant("torchani", "torchani", "training", "torchani"),
     Contestant("torchnep", "torchnep", "training", "torchnep"),
     Contestant("deepmd-kit", "deepmd", "training", "deepmd"),
@@ -18,6 +19,7 @@ TRAINING = (
 )
 INFERENCE = (
     Contestant(OURS, "ours", "inference", None),
+    Contestant("fw_nnp, committee", "ours", "committee", None),
     Contestant("fw_nnp, double", "ours", "double", None),
     Contestant(OURS_ASE, "ours", "ase", None),
     Contestant("fw_nnp, ASE, double", "ours", "ase_double", None),
