@@ -60,6 +60,7 @@ def train(
     from fw_nnp.core.specs import FileTrainSpec
     from fw_nnp.nnp import Progress as StageProgress
     from fw_nnp.nnp import train_stage
+    from fw_nnp.nnp.artefact import read_card
     from fw_nnp.nnp.committee import train_apart
     from fw_nnp.services.engines import find_programs
 
@@ -106,12 +107,13 @@ def train(
     partial = directory / "model.pt.part"
     partial.write_bytes(models[stage.name].read_bytes())
     partial.replace(model)
+    members = read_card(model)["model"].get("members", 1)
     if json:
-        found = {"movement": movements, "stress_offset_GPa": offsets}
+        found = {"members": members, "movement": movements, "stress_offset_GPa": offsets}
         print_json({"model": str(model), "stages": rows, **found})
         return
     _show(rows, offsets, movements)
-    out.print(f"model: {model}")
+    out.print(f"model: {model}{f', a committee of {members} networks' if members > 1 else ''}")
 
 
 def _row(name: str, result: StageResult) -> dict[str, Any]:

@@ -87,6 +87,8 @@ def test_train_evaluate_and_use(call, tmp_path: Path) -> None:
     assert {stage["errors of"] for stage in first["stages"]} == {"validation"}
     again = json.loads(call(*words, "--json"))
     assert again == first  # finished stages are returned as they are
+    assert first["members"] == 4  # labels are few
+    assert "model.pt, a committee of 4 networks" in " ".join(call(*words).split())
     errors = json.loads(call("evaluate", "model/model.pt", "--data", "test.extxyz", "--json"))
     assert errors["configurations"] == 10
     forces = np.concatenate([item.label.forces.ravel() for item in cells(10, 2)])
@@ -122,6 +124,8 @@ def test_transfer_from_one_file_to_another_tells_what_moved(call, tmp_path: Path
     assert moved["parameters"]["network.Al.1.weight"] > 0.0
     shown = call(*words, *low)
     assert "what stage tune moved" in shown
+    assert document["members"] == 1  # as the stage on low labels
+    assert "committee" not in shown
     assert "network.Al.1.weight" in shown
 
 
