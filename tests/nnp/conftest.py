@@ -134,17 +134,17 @@ def emt_cells(count: int, seed: int = 0) -> list[LabelledConfiguration]:
     return cells
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cells():
     return emt_cells(48)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def small_spec():
     return ModelSpec(**SMALL)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def trained(cells, small_spec, tmp_path_factory) -> Path:
     """A model file of a short training."""
     torch.set_num_threads(1)
@@ -153,7 +153,7 @@ def trained(cells, small_spec, tmp_path_factory) -> Path:
     return train_stage(stage, small_spec, cells[:40], cells[40:], directory, seed=1).model_path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def fitted(tmp_path_factory) -> Path:
     """A small model of aluminium that holds a crystal together, trained for seconds."""
     torch.set_num_threads(1)
@@ -173,7 +173,7 @@ def fitted(tmp_path_factory) -> Path:
     ).model_path
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def _committees_only_where_asked():
     """Trainings of these tests are short; which labels are few is tested in test_members."""
     with pytest.MonkeyPatch.context() as patch:
