@@ -72,8 +72,8 @@ class ModelSpec(EveryModel):
     members: PositiveInt | None = None
     """Size of the committee: networks that are trained together, answer with their mean and tell by
     their spread how uncertain it is. Left out: 4 in a first stage on high labels of up to 40,000
-    atoms, which makes up for few labels and takes half as long again to predict with, else 1; a
-    later stage has as many as the one that it starts from."""
+    atoms, which makes up for few labels and takes 1.3 to 1.5 times as long to predict with, else
+    1; a later stage has as many as the one that it starts from."""
 
     @property
     def n_members(self) -> int:
