@@ -26,6 +26,7 @@ from judging.training import Parts, default_stage, parts_of, seeds_of, train, tr
 from fw_nnp.core.errors import FwNnpError
 from fw_nnp.core.specs import ModelSpec
 from fw_nnp.exchange import load_description, read_labelled
+from fw_nnp.nnp.artefact import read_card
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -100,7 +101,7 @@ def _judged(
         "benchmark": "accuracy",
         "set": asked.set,
         "threads": asked.threads,
-        "members": asked.members,
+        "members": [read_card(model)["model"].get("members", 1) for model in models],
         "trainings": trainings,
         "marks": [verdict.document() for verdict in found],
     }

@@ -56,14 +56,17 @@ def test_processes_of_their_own_are_for_as_many(few, small_spec, tmp_path):
 
 
 def test_committees_err_less_where_labels_are_few(tmp_path):
+    """In the mean of three seeds: that of one differs between processors."""
     unseen = emt_cells(64, seed=7)
-    errors = {}
-    for members in (1, 4):
-        stage = StageSpec(name="first", epochs=100)
+    stage = StageSpec(name="first", epochs=100)
+
+    def error(members, seed):
         spec = ModelSpec(members=members, **SMALL)
-        directory = tmp_path / str(members)
-        path = train_stage(stage, spec, emt_cells(12), [], directory, seed=1).model_path
+        directory = tmp_path / f"{members}-{seed}"
+        path = train_stage(stage, spec, emt_cells(12), [], directory, seed=seed).model_path
         answers = predict(path, [item.configuration for item in unseen])
         off = [a.forces - i.label.forces for a, i in zip(answers, unseen, strict=True)]
-        errors[members] = np.abs(off).mean()
-    assert errors[4] < 0.9 * errors[1]
+        return np.abs(off).mean()
+
+    one, four = (np.mean([error(members, seed) for seed in (1, 2, 3)]) for members in (1, 4))
+    assert four < 0.9 * one
