@@ -25,7 +25,7 @@ from speed import report
 from speed.worker import Contestant, bind, environment
 
 from fw_nnp.core.atoms import to_atoms
-from fw_nnp.core.errors import FwNnpError
+from fw_nnp.core.errors import FwNnpError, SpecError
 from fw_nnp.core.records import LabelledConfiguration
 from fw_nnp.exchange import write_labelled
 
@@ -36,6 +36,7 @@ THREADS = 1
 CONTESTANTS = (
     Contestant("fw_nnp", "ours", "", None),
     Contestant("mace", "mace", "", "mace"),
+    Contestant("allegro", "allegro", "", "allegro"),
     Contestant("deepmd-kit", "deepmd", "", "deepmd"),
     Contestant("torchnep", "torchnep", "", "torchnep"),
     Contestant("apax", "apax", "", "apax"),
@@ -56,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "rows": [],
         "absent": [],
     }
+    if asked.out.exists():
+        raise SpecError("the folder exists", place=str(asked.out), remedy="choose another --out")
     asked.out.mkdir(parents=True)
     with Console(stderr=True).status("") as status:
         for one in CONTESTANTS:
@@ -137,9 +140,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--description", type=Path, help="YAML that describes the files")
     parser.add_argument("--minutes", type=float, default=10.0, help="that each peer may train")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--only", nargs="*", metavar="NAME", help=", ".join(c.name for c in CONTESTANTS)
-    )
+    names = [one.name for one in CONTESTANTS]
+    parser.add_argument("--only", nargs="*", choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--out", type=Path, default=Path("accuracy_peers"), help="a new folder")
     parser.add_argument("--peers", type=Path, default=FOLDER, help="of peers/install.py")
     parser.add_argument("--json", action="store_true", help="the document, on stdout")

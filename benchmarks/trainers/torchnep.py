@@ -10,15 +10,14 @@ from typing import Any
 
 import torchnep
 
-from .work import CUTOFF, TRAINING
+from .work import CUTOFF, TRAINING, element
 
 EPOCHS: int | None = None
 SETTINGS = f"NEP, default size, cutoffs {CUTOFF:g} Å, two stages"
 
 
 def train(folder: Path, epochs: int, seed: int) -> None:
-    element = _element()
-    lines = ["version 4", f"type 1 {element}", f"cutoff {CUTOFF} {CUTOFF}", f"epoch {epochs}"]
+    lines = ["version 4", f"type 1 {element()}", f"cutoff {CUTOFF} {CUTOFF}", f"epoch {epochs}"]
     (folder / "nep.in").write_text("\n".join([*lines, "batch 4", "stage2 1"]) + "\n")
     torchnep.train_nep(
         str(folder / "nep.in"),
@@ -29,12 +28,6 @@ def train(folder: Path, epochs: int, seed: int) -> None:
         valid_ratio=0.1,
         prediction_interval=0,
     )
-
-
-def _element() -> str:
-    with TRAINING.open() as file:
-        next(file), next(file)
-        return next(file).split()[0]
 
 
 def calculator(folder: Path) -> Any:

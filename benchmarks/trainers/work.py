@@ -46,6 +46,14 @@ def epochs_within(train: Callable[[int], object], core_s: float) -> int:
     return max(2, round((core_s - first) / epoch) + 1)
 
 
+def element() -> str:
+    """The only one of the training cells."""
+    with TRAINING.open() as file:
+        next(file)
+        next(file)
+        return next(file).split()[0]
+
+
 def command(*words: object) -> None:
     """Run a program of this environment; its output is the log of the training."""
     program = Path(sys.executable).with_name(str(words[0]))
