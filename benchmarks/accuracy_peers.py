@@ -138,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
         "folder", type=Path, nargs="?", default=DATA, help="with training.json and test.json"
     )
     parser.add_argument("--description", type=Path, help="YAML that describes the files")
-    parser.add_argument("--minutes", type=float, default=10.0, help="that each peer may train")
+    parser.add_argument("--minutes", type=float, default=30.0, help="that each peer may train")
     parser.add_argument("--seed", type=int, default=1)
     names = [one.name for one in CONTESTANTS]
     parser.add_argument("--only", nargs="*", choices=names, metavar="NAME", help=", ".join(names))

@@ -1,7 +1,7 @@
 """MACE: its own trainer with stage two and averaged weights, a model small enough for a processor.
 
 Its default scheduler waits for 50 epochs without progress before it lowers the rate; here the rate
-falls evenly to a hundredth.
+falls evenly to a hundredth. AMSGrad, which its README has, is left out.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def train(folder: Path, epochs: int, seed: int) -> None:
         "seed": seed,
     }
     words = [f"--{name}={value}" for name, value in settings.items()]
-    command("mace_run_train", *words, "--swa", "--ema", "--amsgrad")
+    command("mace_run_train", *words, "--swa", "--ema")
     found = [path for path in folder.glob("*.model") if "compiled" not in path.name]
     found.sort(key=lambda path: "stagetwo" in path.name)
     shutil.copy(found[-1], folder / "found.model")
