@@ -151,7 +151,7 @@ class MongoDocuments:
             dict(filter_), _projection(fields), batch_size=SLICE
         )
         batches: Iterator[Any] = iter(cursor)  # of bytes, whatever pymongo's types say
-        with cursor, ThreadPoolExecutor(max_workers=1) as reader:
+        with cursor, ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
             # the server looks for the next batch while this one is worked on
             following = reader.submit(next, batches, None)
             while (batch := following.result()) is not None:
