@@ -34,12 +34,12 @@ DATA = ROOT.parent / "shared" / "data" / "mlearn" / "Mo"
 DESCRIPTIONS = ROOT / "examples" / "descriptions"
 THREADS = 1
 CONTESTANTS = (
-    Contestant("fw_nnp", "ours", "", None),
-    Contestant("mace", "mace", "", "mace"),
-    Contestant("allegro", "allegro", "", "allegro"),
-    Contestant("deepmd-kit", "deepmd", "", "deepmd"),
-    Contestant("torchnep", "torchnep", "", "torchnep"),
-    Contestant("apax", "apax", "", "apax"),
+    Contestant("fw_nnp", "ours", "train", None),
+    Contestant("mace", "mace", "train", "mace"),
+    Contestant("allegro", "allegro", "train", "allegro"),
+    Contestant("deepmd-kit", "deepmd", "train", "deepmd"),
+    Contestant("torchnep", "torchnep", "train", "torchnep"),
+    Contestant("apax", "apax", "train", "apax"),
 )
 
 
