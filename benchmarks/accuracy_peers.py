@@ -2,7 +2,8 @@
 
 Every package trains on the same cells with its own trainer, on one core, and predicts test cells
 whose labels it does not see. fw_nnp trains as long as its default settings say; the others fill the
-``--minutes``. Peers are installed by ``python benchmarks/peers/install.py``.
+``--minutes``. What is found is left in ``--out`` after each.
+Peers are installed by ``python benchmarks/peers/install.py``.
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
             if asked.only is None or one.name in asked.only:
                 status.update(f"{one.name}: training")
                 _run(one, data, asked, document)
+                text = json.dumps(document, indent=2, ensure_ascii=False)
+                (asked.out / "accuracy_peers.json").write_text(text, encoding="utf-8")
     if asked.json:
         print(json.dumps(document, indent=2, ensure_ascii=False))
     else:

@@ -22,7 +22,7 @@ from deepmd.pt.entrypoints.main import main
 SYSTEMS = Path("train.deepmd")
 EPOCHS: int | None = None
 SETTINGS = "se_e2_a 25-50-100, 240-240-240, cutoff 6 Å"
-WARM = 0.004  # of the steps, between two steps of the learning rate, as in the example
+INTERVAL = 0.005  # of the steps, between two steps of the learning rate, as in the example
 
 
 def train(folder: Path, epochs: int, seed: int) -> None:
@@ -50,7 +50,7 @@ def train(folder: Path, epochs: int, seed: int) -> None:
             "type": "exp",
             "start_lr": 0.001,
             "stop_lr": 3.51e-8,
-            "decay_steps": max(1, round(WARM * steps)),
+            "decay_steps": max(1, round(INTERVAL * steps)),
         },
         "loss": {
             "type": "ener",

@@ -1,7 +1,7 @@
 """MACE: its own trainer with stage two and averaged weights, a model small enough for a processor.
 
 Its default scheduler waits for 50 epochs without progress before it lowers the rate; here the rate
-falls evenly to a hundredth. AMSGrad, which its README has, is left out.
+falls evenly to a hundredth.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""torchnep: NEP of the default size, trained as its README shows, the cutoffs apart.
-
-Its steps fill the time better with small batches: default settings are for thousands of cells.
-"""
+"""torchnep: NEP of the default size, trained as its README shows, in two stages."""
 
 from __future__ import annotations
 

@@ -103,3 +103,4 @@ def test_a_package_that_is_absent_or_fails_is_named(data, tmp_path, monkeypatch,
     assert "failed" in absent["why"]
     assert Path(absent["why"].split()[-1]).read_text() == "no such model\n"
     assert document["rows"] == []
+    assert json.loads((tmp_path / "b" / "accuracy_peers.json").read_text()) == document
